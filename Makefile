@@ -1,0 +1,52 @@
+# The words a newcomer needs. `make deploy` and `make test` do all the set-up on a fresh machine.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: help setup deploy test lint lab crash fresh-long bench clean
+
+help:
+	@echo "make deploy      install, build the engine, bring the stack up on this machine, prove it with an order"
+	@echo "make test        all tests that need no Docker, no root and no special tools"
+	@echo "make lint        ruff, mypy, import-linter"
+	@echo "make lab         tests with real faults; needs root, strace, tmux"
+	@echo "make crash       seeded kill rounds, long form; writes docs/reports/crash.md"
+	@echo "make fresh-long  both commands on a bare Debian 12, in all forms; writes docs/reports/fresh.md"
+	@echo "make bench       the benchmarks"
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml setup.py $(wildcard engine/*.pyx engine/*.pxd engine/*.h stack/*/*.pyx stack/*/*.pxd)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "hftctl needs Python 3.11 or newer: $$($(PYTHON) --version); set PYTHON=" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+deploy: setup
+	$(BIN)/hftctl deploy local --yes
+
+test: setup
+	$(BIN)/python -m pytest -n 2 -m 'not lab'
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lab: setup
+	$(BIN)/python -m pytest -m lab
+
+crash: setup
+	$(BIN)/python -m tests.faults.crash --rounds 200 --report docs/reports/crash.md
+
+fresh-long:
+	tests/lab/fresh --report docs/reports/fresh.md
+
+bench: setup
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf build $(VENV) .mypy_cache .ruff_cache .pytest_cache
+	find engine stack hftctl -name '*.so' -delete

@@ -1,0 +1,71 @@
+"""The compiled parts. Left out only where there is no C compiler; a compile error fails the build.
+
+ENGINE_DEBUG=1 builds with bounds checks and invariants after every command.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+from setuptools import Extension, setup
+
+DEBUG = os.environ.get("ENGINE_DEBUG") == "1"
+MODULES = sorted(str(path) for folder in ("engine", "stack", "hftctl") for path in Path(folder).rglob("*.pyx"))
+
+
+def compiler() -> str | None:
+    """The C compiler, if there is one that finds Python.h."""
+    command = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()
+    if not shutil.which(command[0]):
+        return None
+    include = sysconfig.get_paths()["include"]
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "probe.c")
+        source.write_text("#include <Python.h>\n")
+        done = subprocess.run(
+            [*command, f"-I{include}", "-fsyntax-only", str(source)], stderr=subprocess.DEVNULL, check=False
+        )
+    return command[0] if done.returncode == 0 else None
+
+
+def extensions() -> list[Extension]:
+    if not MODULES:
+        return []
+    if compiler() is None:
+        print("hftctl: no C compiler with Python's headers: the plain-Python engine will run", file=sys.stderr)
+        return []
+    from Cython.Build import cythonize
+
+    headers = [str(path) for path in Path("engine").glob("*.h")]
+    return cythonize(
+        [
+            Extension(
+                source.removesuffix(".pyx").replace(os.sep, "."),
+                [source],
+                depends=headers,
+                include_dirs=["engine"],
+                define_macros=[("CYTHON_INLINE", "inline __attribute__((always_inline))")] if not DEBUG else [],
+                extra_compile_args=["-O0", "-g"] if DEBUG else ["-O3", "-fwrapv"],
+            )
+            for source in MODULES
+        ],
+        compiler_directives={
+            "language_level": 3,
+            "boundscheck": DEBUG,
+            "wraparound": False,
+            "cdivision": True,
+            "initializedcheck": DEBUG,
+            "embedsignature": True,
+        },
+        compile_time_env=None,
+        force=DEBUG,
+    )
+
+
+setup(ext_modules=extensions())

@@ -1,0 +1,1 @@
+"""How processes of the stack talk to each other: frames over a stream, the order as everybody shows it."""
