@@ -42,7 +42,7 @@ crash: setup
 	$(BIN)/python -m tests.faults.crash --rounds 200 --report docs/reports/crash.md
 
 fresh-long:
-	tests/lab/fresh --report docs/reports/fresh.md
+	$(PYTHON) -m tests.lab.fresh --report docs/reports/fresh.md
 
 bench: setup
 	$(BIN)/python -m benchmarks
