@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from hftctl.plan.actuator import Actuator
 from hftctl.plan.change import State
@@ -44,7 +44,12 @@ class LogLine:
 
 
 class Target(Actuator, Protocol):
-    """One deployment on one target."""
+    """One deployment on one target.
+
+    A subject is a component (`gateway-1`, `postgres-0`) or what a component needs before it starts (`schema-0`). Its
+    spec is all that `apply` needs beside what `begin` wrote: a revert applies specs that were observed, maybe by
+    another process on another day. Specs go to the journal and to plan files, so they hold no secret, only digests of them.
+    """
 
     name: str  # local, compose, kubernetes
     deployment: str
@@ -56,7 +61,10 @@ class Target(Actuator, Protocol):
         """What the release wants here. Pure: reads nothing of the target."""
 
     def begin(self, release: Release) -> None:
-        """Write what all changes share (configuration, secrets that are missing), before the first change."""
+        """Write what all changes share (configuration, secrets that are missing), before the first change.
+
+        Called again with the release that stood before, when a rollout is reverted.
+        """
 
     def status(self) -> Sequence[ComponentStatus]: ...
 
@@ -64,6 +72,18 @@ class Target(Actuator, Protocol):
 
     def endpoint(self) -> str:
         """Base URL of the public door."""
+
+    def operator_key(self) -> str | None:
+        """An API key of the role operator; None where authentication is off."""
+
+    def postgres(self, partition: int) -> Mapping[str, Any]:
+        """Keyword arguments for `psycopg.connect` to the shard that holds a partition's rows. Raises NotFound."""
+
+    def ask_engine(self, partition: int, message: Mapping[str, Any], *, timeout_s: float) -> Mapping[str, Any]:
+        """One JSON object to the engine's admin door, its answer back. Raises NotFound when nobody answers there.
+
+        Takes no lock and needs nothing but the engine: `halt` goes this way.
+        """
 
     def lock(self, why: str, *, wait_s: float, shared: bool = False) -> AbstractContextManager[None]:
         """Raises LockHeld naming the holder. Dies with its holder."""
@@ -79,4 +99,7 @@ class Target(Actuator, Protocol):
         """Stop all components, gateways and nginx first, data last; keep everything on disk."""
 
     def remove(self, *, data: bool) -> None:
-        """After `stop`: take away what a deploy wrote; journal, database and secrets only when `data`."""
+        """After `stop`: take away what a deploy wrote; the engines' journals, database and secrets only when `data`.
+
+        The rollout journal goes last: a deployment stands as long as it is there, so a killed removal is found again.
+        """

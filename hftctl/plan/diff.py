@@ -1,0 +1,57 @@
+"""The pure difference between what is wanted and what is there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from hftctl.plan.change import Change, Op, Plan, Spec, State
+
+SHOWN_KEYS = 3
+SHOWN_CHARACTERS = 40
+_ABSENT = object()
+
+
+def diff(desired: State, observed: State) -> Plan:
+    """Creates, updates and keeps in the order of `desired`; then deletes, in the reverse order of `observed`."""
+    changes = [change(subject, observed.get(subject), after) for subject, after in desired.items()]
+    unwanted = [subject for subject in observed if subject not in desired]
+    changes += [change(subject, observed[subject], None) for subject in reversed(unwanted)]
+    return Plan(tuple(changes))
+
+
+def change(subject: str, before: Spec | None, after: Spec | None) -> Change:
+    if after is None:
+        return Change(subject, Op.DELETE, before, None, "not wanted any more")
+    if before is None:
+        return Change(subject, Op.CREATE, None, after, "not there")
+    if before == after:
+        return Change(subject, Op.KEEP, before, after, "")
+    return Change(subject, Op.UPDATE, before, after, differences(before, after))
+
+
+def differences(before: Spec, after: Spec) -> str:
+    """What differs, by key path: `settings.client_ids_max 4194304 -> 100`."""
+    found = [f"{path} {_short(old)} -> {_short(new)}" for path, old, new in _walk(before, after, "")]
+    more = len(found) - SHOWN_KEYS
+    return ", ".join(found[:SHOWN_KEYS]) + (f" and {more} more" if more > 0 else "")
+
+
+def _walk(before: Any, after: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for key in [*before, *(key for key in after if key not in before)]:
+            old, new = before.get(key, _ABSENT), after.get(key, _ABSENT)
+            yield from _walk(old, new, f"{path}.{key}" if path else str(key))
+    elif isinstance(before, list | tuple) and isinstance(after, list | tuple) and len(before) == len(after):
+        for index, (old, new) in enumerate(zip(before, after, strict=True)):
+            yield from _walk(old, new, f"{path}[{index}]")
+    elif before != after:
+        yield path, before, after
+
+
+def _short(value: Any) -> str:
+    if value is _ABSENT:
+        return "(none)"
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 3]}..."

@@ -1,0 +1,228 @@
+"""The write-ahead journal of rollouts: what is about to be changed is durable before it is changed.
+
+One JSON object per line, each synced before `RolloutJournal` returns. Whoever holds the deployment's lock writes;
+anybody reads. A last line torn by a crash was never acted upon: readers leave it out, the next writer cuts it off.
+A rollout without an end was interrupted; the next one starts from what it left and inherits its baseline, so that a
+revert, however many interrupted attempts came before, leads back to the last state that was whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hftctl.errors import DamageFound
+from hftctl.paths import make_folder, sync_folder, write_atomic
+from hftctl.plan.change import Change, Op, Spec
+
+KEPT_BYTES = 1 << 20
+RESULTS = ("ready", "reverted", "failed", "stopped")
+
+
+@dataclass
+class Rollout:
+    """One rollout as its entries tell it."""
+
+    id: str
+    verb: str  # deploy, start, stop, destroy
+    actor: str
+    why: str
+    started_ns: int
+    from_revision: int  # 0: nothing stood before
+    to_release: str  # hash; empty for stop and destroy
+    changes: tuple[Change, ...]  # the pending ones, in the order they are applied
+    baseline: Mapping[str, Spec | None]  # what a revert leads back to, for every subject any attempt was to change
+    inherited: tuple[str, ...] = ()  # subjects an interrupted attempt before this one had touched
+    intents: set[int] = field(default_factory=set)  # indices of changes that were, or may have been, applied
+    outcomes: dict[int, str] = field(default_factory=dict)  # index -> "" when it became ready, else the failure
+    reverting: str = ""  # the cause, once a revert began
+    interrupted: str = ""  # how it was stopped, when it could still say so
+    result: str = ""  # ready | reverted | failed | stopped; empty: open
+    ended_ns: int = 0
+    message: str = ""
+
+    @property
+    def open(self) -> bool:
+        return not self.result
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        """Subjects that may not be what the baseline says, in the order they were changed."""
+        own = [self.changes[index].subject for index in sorted(self.intents)]
+        return (*self.inherited, *(subject for subject in own if subject not in self.inherited))
+
+
+class RolloutJournal:
+    """Append-only; see the module's page. Methods that write take effect on the rollout that `begin` opened."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    # reading
+
+    def rollouts(self) -> list[Rollout]:
+        """Those still kept, oldest first."""
+        found: list[Rollout] = []
+        for entry in self._entries()[0]:
+            if entry["entry"] == "begin":
+                found.append(_rollout(entry))
+            elif found:
+                _advance(found[-1], entry)
+        return found
+
+    def last(self) -> Rollout | None:
+        return next(reversed(self.rollouts()), None)
+
+    def interrupted(self) -> Rollout | None:
+        """The last rollout, if it never came to an end."""
+        last = self.last()
+        return last if last is not None and last.open else None
+
+    # writing, under the deployment's lock
+
+    def begin(
+        self,
+        rollout: str,
+        *,
+        verb: str,
+        actor: str,
+        why: str,
+        from_revision: int,
+        to_release: str,
+        changes: Iterable[Change],
+    ) -> Rollout:
+        before = self.interrupted()
+        changes = tuple(changes)
+        baseline: dict[str, Spec | None] = {change.subject: change.before for change in changes}
+        inherited: tuple[str, ...] = ()
+        if before is not None:
+            inherited = before.touched
+            baseline |= {subject: before.baseline[subject] for subject in inherited}
+        entry = {
+            "entry": "begin",
+            "rollout": rollout,
+            "verb": verb,
+            "time_ns": time.time_ns(),
+            "actor": actor,
+            "why": why,
+            "from_revision": from_revision,
+            "to_release": to_release,
+            "changes": [asdict(change) for change in changes],
+            "baseline": baseline,
+            "inherited": inherited,
+        }
+        self._append(entry)
+        return _rollout(entry)
+
+    def intent(self, change: int) -> None:
+        """Before a change: it may be there after this, whatever happens."""
+        self._append({"entry": "intent", "change": change})
+
+    def outcome(self, change: int, failure: str = "") -> None:
+        self._append({"entry": "outcome", "change": change, "failure": failure})
+
+    def reverting(self, cause: str) -> None:
+        self._append({"entry": "reverting", "cause": cause})
+
+    def interruption(self, how: str) -> None:
+        """A note that somebody stopped the rollout; it stays open."""
+        self._append({"entry": "interrupted", "how": how})
+
+    def end(self, result: str, message: str = "") -> None:
+        assert result in RESULTS, result  # noqa: S101
+        self._append({"entry": "end", "result": result, "time_ns": time.time_ns(), "message": message})
+        if self.path.stat().st_size > KEPT_BYTES:
+            self._compact()
+
+    # the file
+
+    def _entries(self) -> tuple[list[dict[str, Any]], int]:
+        """All whole entries, and how many bytes they take."""
+        try:
+            data = self.path.read_bytes()
+        except FileNotFoundError:
+            return [], 0
+        entries: list[dict[str, Any]] = []
+        good = 0
+        while (end := data.find(b"\n", good)) >= 0:
+            try:
+                entries.append(json.loads(data[good:end]))
+            except ValueError as error:
+                if end + 1 == len(data):
+                    break  # a torn block at the end of the file may hold the newline of what was not all written
+                raise DamageFound(
+                    f"{self.path} is damaged at byte {good}: {error}",
+                    hint=f"put it aside and deploy again, all is compared anew: mv {self.path} {self.path}.damaged",
+                ) from error
+            good = end + 1
+        return entries, good
+
+    def _append(self, entry: Mapping[str, Any]) -> None:
+        _, good = self._entries()
+        created = not self.path.exists()
+        if created:
+            make_folder(self.path.parent)
+        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.ftruncate(handle, good)
+            data = json.dumps(entry, separators=(",", ":")).encode() + b"\n"
+            while data:
+                written = os.pwrite(handle, data, good)
+                data, good = data[written:], good + written
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        if created:
+            sync_folder(self.path.parent)
+
+    def _compact(self) -> None:
+        """Keep the newest whole rollouts that fit into half the limit; the last one always stays."""
+        groups: list[list[bytes]] = []
+        for entry in self._entries()[0]:
+            if entry["entry"] == "begin":
+                groups.append([])
+            groups[-1].append(json.dumps(entry, separators=(",", ":")).encode() + b"\n")
+        kept: list[bytes] = []
+        for group in reversed(groups):
+            block = b"".join(group)
+            if kept and sum(map(len, kept)) + len(block) > KEPT_BYTES // 2:
+                break
+            kept.insert(0, block)
+        write_atomic(self.path, b"".join(kept), mode=0o600)
+
+
+def _rollout(entry: Mapping[str, Any]) -> Rollout:
+    return Rollout(
+        id=entry["rollout"],
+        verb=entry["verb"],
+        actor=entry["actor"],
+        why=entry["why"],
+        started_ns=entry["time_ns"],
+        from_revision=entry["from_revision"],
+        to_release=entry["to_release"],
+        changes=tuple(
+            Change(change["subject"], Op(change["op"]), change["before"], change["after"], change["cause"])
+            for change in entry["changes"]
+        ),
+        baseline=entry["baseline"],
+        inherited=tuple(entry["inherited"]),
+    )
+
+
+def _advance(rollout: Rollout, entry: Mapping[str, Any]) -> None:
+    match entry["entry"]:
+        case "intent":
+            rollout.intents.add(entry["change"])
+        case "outcome":
+            rollout.outcomes[entry["change"]] = entry["failure"]
+        case "reverting":
+            rollout.reverting = entry["cause"]
+        case "interrupted":
+            rollout.interrupted = entry["how"]
+        case "end":
+            rollout.result, rollout.ended_ns, rollout.message = entry["result"], entry["time_ns"], entry["message"]
