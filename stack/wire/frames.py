@@ -1,30 +1,39 @@
 """Frames on the link between an engine and everybody who talks to it (gateways, persister, tools).
 
-A frame is a 12-byte header and a payload. The client speaks first (HELLO), the engine answers (WELCOME or ERROR and closes).
-After that, SUBMIT and QUERY frames are answered by one REPLIES or ANSWER frame with the same request id each, in any order;
-one SUBMIT may be answered by several REPLIES frames, one reply per command in all. NOTICE comes unasked. JSON payloads are
-UTF-8; binary payloads are the records of `engine.records`.
+A frame is a 12-byte header and a payload. The client speaks first (HELLO), the engine answers (WELCOME, or ERROR and
+closes). After that, SUBMIT and QUERY frames are answered by one REPLIES or ANSWER frame with the same request id each,
+in any order; one SUBMIT may be answered by several REPLIES frames, one reply per command in all. NOTICE comes unasked.
+JSON payloads are UTF-8; binary payloads are the records of `engine.records`.
 
     HELLO    {"protocol": 1, "client": "gateway-1"}
-    WELCOME  {"protocol", "partition", "epoch", "rules_version", "sequence", "halted", "instruments": [...], "accounts": [...]}
-             instruments: {"id", "symbol", "tick_size", "lot_size", "currency", "state"} with sizes as decimal strings;
-             accounts: {"id", "account"}
+    WELCOME  {"protocol", "partition", "epoch", "rules_version", "sequence", "halted", "instruments",
+              "accounts"}
+             instruments: [{"id", "symbol", "tick_size", "lot_size", "currency", "state"} ...], sizes as decimal strings;
+             accounts: [{"id", "account"} ...]
     SUBMIT   whole commands; each carries the client's token in its last four bytes
     REPLIES  per reply: 16 bytes (token, outcome, event count), then that many events.
-             NEW: the command's own events of that order. CANCEL, REPLACE: the order's whole chain, oldest first, so that
-             the answer is the order as it stands now. Refused: the REFUSED event (and, for UNKNOWN_ORDER, the chain of a
-             closed order if the event log knows it, after the REFUSED event). MASS_CANCEL: the MASS_CANCELLED event. HALT
-             and RESUME: their event. All only once durable.
+             NEW: the command's own events of that order. CANCEL, REPLACE: the order's whole chain, oldest first, so
+             that the answer is the order as it stands now. Refused: the REFUSED event (and, for UNKNOWN_ORDER, the
+             chain of a closed order if the event log knows it, after the REFUSED event). MASS_CANCEL: the
+             MASS_CANCELLED event. HALT and RESUME: their event. All only once durable.
     QUERY    {"query": NAME, ...}; ANSWER: u32 length of the JSON, the JSON, then events
-      order      {"order": sequence}                        {"found": bool} + the chain, oldest first
-      client_id  {"account": id, "client_order_id": text}   {"orders": [[sequence, event count] ...]} + their chains in that order
-      orders     {"account": id, "symbol": id, "after": sequence, "limit": n}   the same, live orders only; 0 = any
-      book       {"symbol": id, "depth": n}                 {"sequence", "bids": [[price, quantity, orders] ...], "asks": [...]}
-      tables     {}                                         the instruments and accounts of WELCOME
-      status     {}                                         counters and times, see stack/matcher/status.py
-      events     {"from": ordinal, "limit": n, "wait_ms": n}  {"next": ordinal, "durable_sequence", "end": ordinal} + events;
-                                                            waits up to wait_ms while there is none; whole commands only
-      state      {}                                         {"sequence", "state_hash"}
+      order      {"order": sequence}
+                 {"found": bool} + the chain, oldest first
+      client_id  {"account": id, "client_order_id": text}
+                 {"orders": [[sequence, event count] ...]} + their chains in that order
+      orders     {"account": id, "symbol": id, "after": sequence, "limit": n}
+                 the same, live orders only; 0 = any
+      book       {"symbol": id, "depth": n}
+                 {"sequence", "bids": [[price, quantity, orders] ...], "asks": [...]}
+      tables     {}
+                 the instruments and accounts of WELCOME
+      status     {}
+                 counters and times, see stack/matcher/status.py
+      events     {"from": ordinal, "limit": n, "wait_ms": n}
+                 {"next": ordinal, "durable_sequence", "end": ordinal} + events; waits up to wait_ms while there is
+                 none; whole commands only
+      state      {}
+                 {"sequence", "state_hash"}
     NOTICE   {"notice": "halted" | "resumed" | "tables" | "stopping"}
     ERROR    {"code", "message"}; also in reply to a bad QUERY
 """
