@@ -1,0 +1,145 @@
+"""What must hold between the values of a profile, once each is right by itself."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import NamedTuple
+
+from hftctl.profile.schema import Instrument, Profile
+
+FIRST_CHARACTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+PRICE_TICKS_MAX = 1 << 40  # as the engine has it
+RESERVED_SYMBOLS = "PROOF."
+RESERVED_ACCOUNT = "proof"
+
+Key = tuple[str | int, ...]
+
+
+class Problem(NamedTuple):
+    key: Key
+    message: str
+
+
+def problems(profile: Profile) -> Iterator[Problem]:
+    yield from _door(profile)
+    yield from _ports(profile)
+    yield from _partitions(profile)
+    if profile.engine.segment_bytes % 4096:
+        yield Problem(("engine", "segment_bytes"), f"{profile.engine.segment_bytes} is not a multiple of 4096")
+    yield from _accounts(profile)
+    symbols: set[str] = set()
+    for index, instrument in enumerate(profile.instruments):
+        yield from _instrument(instrument, ("instruments", index), symbols)
+        symbols.add(instrument.symbol)
+    yield from _enabled(profile, symbols)
+
+
+def _door(profile: Profile) -> Iterator[Problem]:
+    try:
+        address = ipaddress.ip_address(profile.bind)
+    except ValueError:
+        yield Problem(("bind",), f"'{profile.bind}' is not an IP address; 127.0.0.1 is this machine only")
+        return
+    if profile.authentication == "none" and not address.is_loopback:
+        yield Problem(
+            ("authentication",),
+            f"none with bind {profile.bind} lets everybody on the network trade; write api_key, or bind 127.0.0.1",
+        )
+
+
+def _ports(profile: Profile) -> Iterator[Problem]:
+    taken: dict[int, str] = {}
+    for name, port in profile.ports.model_dump().items():
+        if port in taken:
+            yield Problem(("ports", name), f"port {port} is already that of ports.{taken[port]}")
+        taken.setdefault(port, name)
+
+
+def _partitions(profile: Profile) -> Iterator[Problem]:
+    if profile.order_entry == "engine" and len(profile.partitions) > 1:
+        yield Problem(
+            ("order_entry",), f"engine needs exactly one partition, there are {len(profile.partitions)}; write gateway"
+        )
+    owner: dict[str, int] = {}
+    exact: dict[str, int] = {}
+    for number, partition in enumerate(profile.partitions):
+        for index, text in enumerate(partition.ranges):
+            key: Key = ("partitions", number, "ranges", index)
+            first, last = FIRST_CHARACTERS.index(text[0]), FIRST_CHARACTERS.index(text[-1])
+            if first > last:
+                yield Problem(key, f"'{text}' runs backwards")
+            for character in FIRST_CHARACTERS[first : last + 1]:
+                if character in owner:
+                    yield Problem(key, f"'{text}' takes {character}, which partition {owner[character]} already has")
+                    break
+                owner[character] = number
+        for index, symbol in enumerate(partition.symbols):
+            key = ("partitions", number, "symbols", index)
+            if symbol.startswith(RESERVED_SYMBOLS):
+                yield Problem(key, f"{symbol} is reserved: {RESERVED_SYMBOLS}<n> proves partition n")
+            elif symbol in exact:
+                yield Problem(key, f"{symbol} already belongs to partition {exact[symbol]}")
+            exact.setdefault(symbol, number)
+    missing = [character for character in FIRST_CHARACTERS if character not in owner]
+    if missing:
+        yield Problem(("partitions",), f"no range covers symbols that begin with {_runs(missing)}")
+    for index, instrument in enumerate(profile.instruments):
+        if instrument.symbol.startswith(".") and instrument.symbol not in exact:
+            yield Problem(
+                ("instruments", index, "symbol"),
+                f"{instrument.symbol} begins with a dot, which no range covers; name it in partitions[0].symbols",
+            )
+
+
+def _runs(characters: Sequence[str]) -> str:
+    """'A B C X' as 'A-C, X'."""
+    runs: list[list[str]] = []
+    for character in characters:
+        follows = runs and FIRST_CHARACTERS.index(character) == FIRST_CHARACTERS.index(runs[-1][-1]) + 1
+        if follows and character.isdigit() == runs[-1][-1].isdigit():
+            runs[-1].append(character)
+        else:
+            runs.append([character])
+    return ", ".join(run[0] if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+
+
+def _accounts(profile: Profile) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for index, account in enumerate(profile.accounts):
+        if account == RESERVED_ACCOUNT:
+            yield Problem(
+                ("accounts", index), f"'{account}' is reserved for the orders a deployment proves itself with"
+            )
+        elif account in seen:
+            yield Problem(("accounts", index), f"'{account}' stands here twice")
+        seen.add(account)
+
+
+def _instrument(instrument: Instrument, key: Key, before: set[str]) -> Iterator[Problem]:
+    if instrument.symbol.startswith(RESERVED_SYMBOLS):
+        yield Problem((*key, "symbol"), f"{instrument.symbol} is reserved: {RESERVED_SYMBOLS}<n> proves partition n")
+    if instrument.symbol in before:
+        yield Problem((*key, "symbol"), f"{instrument.symbol} stands here twice")
+    tick = Decimal(instrument.tick_size)
+    if tick == 0:
+        yield Problem((*key, "tick_size"), "must be above 0")
+    if Decimal(instrument.lot_size) == 0:
+        yield Problem((*key, "lot_size"), "must be above 0")
+    if tick and Decimal(instrument.base_price) % tick:
+        yield Problem(
+            (*key, "base_price"), f"{instrument.base_price} is not a multiple of tick_size {instrument.tick_size}"
+        )
+    elif tick and Decimal(instrument.base_price) / tick > PRICE_TICKS_MAX:
+        yield Problem((*key, "base_price"), f"{instrument.base_price} is more than {PRICE_TICKS_MAX} ticks")
+
+
+def _enabled(profile: Profile, symbols: set[str]) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for index, symbol in enumerate(profile.trading.enabled_symbols):
+        if symbol not in symbols:
+            yield Problem(("trading", "enabled_symbols", index), f"{symbol} is not in instruments")
+        elif symbol in seen:
+            yield Problem(("trading", "enabled_symbols", index), f"{symbol} stands here twice")
+        seen.add(symbol)

@@ -1,0 +1,171 @@
+"""Every key a profile may have, with its meaning, unit and range. docs/profiles.md is generated from here."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Symbol = Annotated[str, Field(pattern=r"^[A-Z0-9.]{1,12}$")]
+Account = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,32}$")]
+DecimalText = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,11})(\.[0-9]{1,12})?$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+SymbolRange = Annotated[str, Field(pattern=r"^[A-Z0-9](-[A-Z0-9])?$")]
+Environment = Literal["development", "staging", "production"]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Ports(Section):
+    """Where the deployment listens on `bind` (http) and on loopback (the others)."""
+
+    http: Port = Field(default=8080, description="TCP port of the public door (nginx): orders, reads, metrics")
+    postgres: Port = Field(default=55432, description="TCP port of PostgreSQL, on loopback")
+    redis: Port = Field(default=56379, description="TCP port of Valkey, on loopback")
+
+
+class Partition(Section):
+    """The symbols that one engine owns."""
+
+    ranges: list[SymbolRange] = Field(
+        default=[],
+        max_length=36,
+        description='ranges of first characters, such as "A-G"; all partitions cover 0-9, A-Z',
+    )
+    symbols: list[Symbol] = Field(
+        default=[], max_length=10_000, description="single symbols; they win over every partition's ranges"
+    )
+
+
+class Engine(Section):
+    """The matching engine of each partition."""
+
+    implementation: Literal["auto", "cython", "python"] = Field(
+        default="auto", description="which book runs; auto: the compiled one where it was built, else plain Python"
+    )
+    max_live_orders: int = Field(
+        default=1 << 20, ge=1, le=1 << 26, description="orders that may rest in all books of a partition"
+    )
+    client_ids_max: int = Field(
+        default=1 << 22,
+        ge=1,
+        le=1 << 28,
+        description="client_order_ids remembered per generation; 32 bytes each, two generations",
+    )
+    max_unacknowledged: int = Field(
+        default=100_000, ge=1, le=10_000_000, description="commands that may wait for the disk before new ones get 429"
+    )
+    segment_bytes: int = Field(
+        default=64 << 20, ge=1 << 20, le=4 << 30, description="size of one journal file in bytes, a multiple of 4096"
+    )
+
+
+class Redis(Section):
+    """Valkey: caches and fan-out, never the truth."""
+
+    max_memory_bytes: int = Field(
+        default=512 << 20, ge=16 << 20, le=1 << 40, description="memory limit of the cache in bytes"
+    )
+
+
+class System(Section):
+    max_workers: int = Field(default=1, ge=1, le=1024, description="CPU cores that the stack's workers may use")
+    worker_queue_size: int = Field(
+        default=100_000, ge=1, le=10_000_000, description="requests that the gateways hold while an engine restarts"
+    )
+
+
+class Trading(Section):
+    max_orders_per_second: int = Field(
+        default=0,
+        ge=0,
+        le=10_000_000,
+        description="commands per second and partition above which orders get 429; 0: no limit",
+    )
+    enabled_symbols: list[Symbol] = Field(
+        default=[], max_length=10_000, description="the instruments that trade; empty: all in `instruments`"
+    )
+
+
+class LatencyProfiling(Section):
+    enabled: bool = Field(default=True, description="measure decision latency inside the stack")
+    sample_rate: float = Field(default=1.0, ge=0.0, le=1.0, description="share of orders that are measured, 0.0 to 1.0")
+
+
+class Monitoring(Section):
+    enable_prometheus: bool = Field(
+        default=True, description="serve metrics of all components at /metrics of the public door"
+    )
+
+
+class Rollout(Section):
+    timeout_s: int = Field(
+        default=120, ge=1, le=86_400, description="seconds a rollout waits for readiness before it reverts"
+    )
+
+
+class Instrument(Section):
+    """What can be traded."""
+
+    symbol: Symbol = Field(description="name, 1 to 12 of A-Z, 0-9 and dot; PROOF.* is reserved")
+    tick_size: DecimalText = Field(description="smallest step of a price, a decimal in quotes")
+    lot_size: DecimalText = Field(description="smallest step of a quantity, a decimal in quotes")
+    currency: str = Field(pattern=r"^[A-Z0-9]{1,8}$", description="what prices are in, 1 to 8 of A-Z and 0-9")
+    state: Literal["open", "halted"] = Field(default="open", description="halted: takes cancels only")
+    base_price: DecimalText = Field(
+        default="0",
+        description="lowest price of the book's dense window, a multiple of tick_size; the window is 16777216 ticks",
+    )
+
+
+class Profile(Section):
+    """What we want to stand somewhere."""
+
+    name: str = Field(
+        pattern=r"^[a-z][a-z0-9-]{0,30}$", description="name, and of the deployment unless --name; default: the file's"
+    )
+    target: Literal["local"] = Field(description="where it runs; local: processes on this machine")
+    environment: Environment = Field(default="development", description="layer of settings under the profile")
+    bind: str = Field(
+        default="127.0.0.1",
+        description="IP address of the public door; anything but loopback needs authentication: api_key",
+    )
+    ports: Ports = Field(default=Ports(), description="TCP ports, all different")
+    authentication: Literal["none", "api_key"] = Field(
+        default="none",
+        description="none: whoever reaches the door may trade; api_key: a key in secrets/api_keys says who",
+    )
+    order_entry: Literal["auto", "engine", "gateway"] = Field(
+        default="auto",
+        description="who owns the order socket; auto: engine with one partition and a compiled engine, else gateway",
+    )
+    gateways: int = Field(default=1, ge=1, le=64, description="gateway processes")
+    partitions: list[Partition] = Field(
+        default=[Partition(ranges=["0-9", "A-Z"])],
+        min_length=1,
+        max_length=64,
+        description="engines, and the symbols each owns",
+    )
+    shards: int = Field(default=1, ge=1, le=1, description="PostgreSQL instances; this release runs one")
+    engine: Engine = Field(default=Engine(), description="matching engine")
+    redis: Redis = Field(default=Redis(), description="cache")
+    system: System = Field(default=System(), description="resources")
+    trading: Trading = Field(default=Trading(), description="limits of trading")
+    latency_profiling: LatencyProfiling = Field(default=LatencyProfiling(), description="measurement of latency")
+    monitoring: Monitoring = Field(default=Monitoring(), description="metrics")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="least severe line that is logged"
+    )
+    max_latency_us: int = Field(
+        default=200, ge=1, le=60_000_000, description="decision latency in microseconds above which the stack says so"
+    )
+    enable_hft_mode: bool = Field(
+        default=True, description="prefer latency over memory: prefault tables, zero-fill journals ahead"
+    )
+    rollout: Rollout = Field(default=Rollout(), description="how changes are rolled out")
+    accounts: list[Account] = Field(
+        min_length=1, max_length=10_000, description="who trades, 1 to 32 of A-Z, a-z, 0-9, _ . -; proof is reserved"
+    )
+    instruments: list[Instrument] = Field(min_length=1, max_length=10_000, description="what is traded")
