@@ -41,10 +41,10 @@ def exact(value: object) -> tuple[int, int]:
     if isinstance(value, bool):
         raise NumberError("not_a_number", "true and false are no numbers")
     if isinstance(value, int):
+        if value.bit_length() > 256:  # before it becomes text: that takes long, or fails, for the largest
+            raise NumberError("too_large", "the number is too large")
         if value < 0:
             raise NumberError("not_positive", f"{_short(value)} is not above zero")
-        if value.bit_length() > 256:
-            raise NumberError("too_large", "the number is too large")
         return value, 0
     if isinstance(value, Decimal):
         sign, digits, exponent = value.as_tuple()
@@ -79,20 +79,21 @@ class Step(NamedTuple):
             raise NumberError("too_large", f"{_short(value)} does not fit: at most 18 digits after the point")
         return cls(mantissa, scale)
 
-    def count(self, value: object, limit: int) -> int:
+    def steps(self, value: object, limit: int) -> int:
         """How many steps `value` is: from 1 to `limit`. Raises NumberError."""
         mantissa, scale = exact(value)
         if mantissa == 0:
             raise NumberError("not_positive", f"{_short(value)} is not above zero")
+        count: int
         if scale > self.scale:
-            steps, rest = divmod(mantissa, self.mantissa * 10 ** (scale - self.scale))
+            count, rest = divmod(mantissa, self.mantissa * 10 ** (scale - self.scale))
         else:
-            steps, rest = divmod(mantissa * 10 ** (self.scale - scale), self.mantissa)
+            count, rest = divmod(mantissa * 10 ** (self.scale - scale), self.mantissa)
         if rest:
             raise NumberError("not_a_multiple", f"{_short(value)} is not a multiple of {self}")
-        if steps > limit:
+        if count > limit:
             raise NumberError("too_large", f"{_short(value)} is above the largest allowed, {self.text(limit)}")
-        return steps
+        return count
 
     def text(self, steps: int) -> str:
         """The decimal of so many steps."""

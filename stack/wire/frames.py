@@ -8,7 +8,7 @@ JSON payloads are UTF-8; binary payloads are the records of `engine.records`.
     HELLO    {"protocol": 1, "client": "gateway-1"}
     WELCOME  {"protocol", "partition", "epoch", "rules_version", "sequence", "halted", "instruments",
               "accounts"}
-             instruments: [{"id", "symbol", "tick_size", "lot_size", "currency", "state"} ...], sizes as decimal strings;
+             instruments: [{"id", "symbol", "tick_size", "lot_size", "currency", "state"} ...], sizes decimal strings;
              accounts: [{"id", "account"} ...]
     SUBMIT   whole commands; each carries the client's token in its last four bytes
     REPLIES  per reply: 16 bytes (token, outcome, event count), then that many events.

@@ -21,7 +21,7 @@ from stack.wire.decimals import NumberError, Step, decimal_text
     ],
 )
 def test_a_multiple_of_the_step_is_counted_exactly(tick: str, value: object, ticks: int) -> None:
-    assert Step.parse(tick).count(value, PRICE_TICKS_MAX) == ticks
+    assert Step.parse(tick).steps(value, PRICE_TICKS_MAX) == ticks
 
 
 @pytest.mark.parametrize(
@@ -51,29 +51,30 @@ def test_a_multiple_of_the_step_is_counted_exactly(tick: str, value: object, tic
         (Decimal("1E-400"), "not_a_multiple"),
         (Decimal("1E+400"), "too_large"),
         (10**400, "too_large"),
+        pytest.param(-(10**5000), "too_large", id="too-long-to-be-text"),
         (2**63, "too_large"),
         ("99999999999999999999", "too_large"),
     ],
 )
 def test_what_is_no_price_is_refused_with_its_code(value: object, code: str) -> None:
     with pytest.raises(NumberError) as caught:
-        Step.parse("0.01").count(value, PRICE_TICKS_MAX)
+        Step.parse("0.01").steps(value, PRICE_TICKS_MAX)
     assert caught.value.code == code
     assert len(caught.value.message) < 150
 
 
 def test_the_limit_itself_is_allowed_and_one_more_is_not() -> None:
     step = Step.parse("0.01")
-    assert step.count(step.text(PRICE_TICKS_MAX), PRICE_TICKS_MAX) == PRICE_TICKS_MAX
+    assert step.steps(step.text(PRICE_TICKS_MAX), PRICE_TICKS_MAX) == PRICE_TICKS_MAX
     with pytest.raises(NumberError):
-        step.count(step.text(PRICE_TICKS_MAX + 1), PRICE_TICKS_MAX)
+        step.steps(step.text(PRICE_TICKS_MAX + 1), PRICE_TICKS_MAX)
 
 
-def test_text_and_count_are_inverse() -> None:
+def test_text_and_steps_are_inverse() -> None:
     for size in ("0.01", "0.25", "5", "0.00000001", "10"):
         step = Step.parse(size)
         for steps in (1, 3, 99, 100, 12345678901):
-            assert step.count(step.text(steps), 1 << 53) == steps
+            assert step.steps(step.text(steps), 1 << 53) == steps
 
 
 def test_trailing_zeros_are_dropped() -> None:
