@@ -26,11 +26,13 @@ TEXT_BYTES = 44
 
 # kind side type tif | flags text_length spare(2) | account symbol | price quantity target extra | text | token
 COMMAND = struct.Struct("<BBBBBBHIIqqqQ44sI")
-# kind tick_scale lot_scale state | spare name_length spare(2) | spare symbol | tick lot base_ticks | currency | name | token
+# kind tick_scale lot_scale state | spare name_length spare(2) | spare symbol
+# | tick lot base_ticks | currency | name | token
 INSTRUMENT = struct.Struct("<BBBBBBHIIqqq8s44sI")
 # length crc epoch flags | chain events_hash | sequence time_ns
 RECORD_HEADER = struct.Struct("<IIIIQQQQ")
-# sequence order time_ns previous | price quantity leaves | trade | account symbol index | kind side type tif flags reason | spare | text
+# sequence order time_ns previous | price quantity leaves | trade | account symbol index
+# | kind side type tif flags reason | spare | text
 EVENT = struct.Struct("<QQQQqqqQIIIBBBBBBH44s")
 
 assert COMMAND.size == INSTRUMENT.size == COMMAND_BYTES

@@ -1,0 +1,35 @@
+"""The journal's codec: records, segment headers, watermarks and verdicts, over buffers.
+
+Files, writing and syncing are not here. `IMPLEMENTATION` says which codec was loaded; both give the same bytes.
+"""
+
+from __future__ import annotations
+
+from engine.journal_python import IMPLEMENTATION, Encoder, crc32c, hash_events, mix, scan
+from engine.scan import CHAIN_START, Scan, Verdict
+from engine.segment import (
+    FORMAT_VERSION,
+    HEADER_BYTES,
+    JournalError,
+    SegmentHeader,
+    Watermark,
+    read_watermark,
+)
+
+__all__ = [
+    "CHAIN_START",
+    "FORMAT_VERSION",
+    "HEADER_BYTES",
+    "IMPLEMENTATION",
+    "Encoder",
+    "JournalError",
+    "Scan",
+    "SegmentHeader",
+    "Verdict",
+    "Watermark",
+    "crc32c",
+    "hash_events",
+    "mix",
+    "read_watermark",
+    "scan",
+]

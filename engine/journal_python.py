@@ -1,0 +1,201 @@
+"""The journal's codec in plain Python: pure functions over buffers, no files.
+
+Every record carries a checksum of itself and, as its `chain`, a running hash of all records before it:
+
+    crc    = CRC32C(record[8:144])
+    chain of the next record = mix(chain, crc)
+    mix(chain, crc): x = (chain ^ crc) * CHAIN_MULTIPLIER modulo 2**64; x ^ (x >> 32)
+
+For a fixed crc `mix` is a bijection of the chain and for a fixed chain no two crcs meet, so that any one change in the
+past changes every later chain. It guards against accidents and misplaced bytes, not against a forger.
+"""
+
+from __future__ import annotations
+
+import google_crc32c
+
+from engine.records import (
+    COMMAND_BYTES,
+    FIRST_OF_GROUP,
+    RECORD_BYTES,
+    RECORD_HEADER,
+)
+from engine.scan import CHAIN_MULTIPLIER, Scan, Verdict
+
+IMPLEMENTATION = "python"
+
+Buffer = bytes | bytearray | memoryview
+
+_MASK = (1 << 64) - 1
+_CRC_FROM = 8
+_COMMAND_BODY_BYTES = COMMAND_BYTES - 4  # the token is the wire's, not the journal's
+_NO_TOKEN = bytes(4)
+_EMPTY = bytes(RECORD_BYTES)
+
+
+def crc32c(data: Buffer) -> int:
+    return google_crc32c.value(data if isinstance(data, bytes) else bytes(data))
+
+
+def mix(chain: int, crc: int) -> int:
+    mixed = ((chain ^ crc) * CHAIN_MULTIPLIER) & _MASK
+    return mixed ^ (mixed >> 32)
+
+
+def hash_events(previous: int, events: Buffer) -> int:
+    """The running hash over all events, after one more group of them."""
+    return mix(previous, crc32c(events))
+
+
+class Encoder:
+    """Makes records of commands: sequence, checksum and chain.
+
+    `sequence` and `chain` are those of the last record that exists already (0 and CHAIN_START in an empty journal).
+    """
+
+    def __init__(self, epoch: int, sequence: int, chain: int) -> None:
+        self.epoch = epoch
+        self.sequence = sequence
+        self.chain = chain
+        self._pending: list[bytes] = []
+
+    def append(self, command: Buffer, time_ns: int, events_hash: int | None = None) -> bytes:
+        """The record of one command, for `Engine.apply`; it also joins what `take` hands over.
+
+        events_hash: given for the first record of a group, over all events before the group.
+        """
+        if len(command) != COMMAND_BYTES:
+            raise ValueError(f"{len(command)} bytes are no command of {COMMAND_BYTES} bytes")
+        flags = 0 if events_hash is None else FIRST_OF_GROUP
+        header = RECORD_HEADER.pack(
+            RECORD_BYTES, 0, self.epoch, flags, self.chain, events_hash or 0, self.sequence + 1, time_ns
+        )
+        checked = header[_CRC_FROM:] + bytes(command[:_COMMAND_BODY_BYTES]) + _NO_TOKEN
+        crc = google_crc32c.value(checked)
+        record = header[:4] + crc.to_bytes(4, "little") + checked
+        self.sequence += 1
+        self.chain = mix(self.chain, crc)
+        self._pending.append(record)
+        return record
+
+    def extend(self, commands: Buffer, time_ns: int, events_hash: int | None = None) -> bytes:
+        """The records of many commands, one after the other; events_hash goes to the first."""
+        if len(commands) % COMMAND_BYTES:
+            raise ValueError(f"{len(commands)} bytes are no whole number of commands of {COMMAND_BYTES} bytes")
+        view = memoryview(commands)
+        records = []
+        for offset in range(0, len(view), COMMAND_BYTES):
+            records.append(self.append(view[offset : offset + COMMAND_BYTES], time_ns, events_hash))
+            events_hash = None
+        return b"".join(records)
+
+    @property
+    def pending_bytes(self) -> int:
+        return len(self._pending) * RECORD_BYTES
+
+    def take(self) -> bytes:
+        """All records since the last call, to be written."""
+        taken = b"".join(self._pending)
+        self._pending.clear()
+        return taken
+
+    def roll(self, epoch: int) -> None:
+        """The next record belongs to a new segment. Sequence and chain go on."""
+        if self._pending:
+            raise ValueError(f"{len(self._pending)} records of epoch {self.epoch} were not taken yet")
+        if epoch <= self.epoch:
+            raise ValueError(f"epoch {epoch} does not follow epoch {self.epoch}")
+        self.epoch = epoch
+
+
+def scan(buffer: Buffer, epoch: int, sequence: int, chain: int, watermark_sequence: int) -> Scan:
+    """Read the records of one segment, its 4096 bytes of header left out.
+
+    `sequence` and `chain`: of the last record before this segment. `watermark_sequence`: everything up to there was
+    synced, so it must be here.
+    """
+    view = memoryview(buffer)
+    offset = records = 0
+    while offset + RECORD_BYTES <= len(view):
+        fault, crc = _fault(view, offset, epoch, sequence, chain)
+        if fault:
+            break
+        sequence += 1
+        records += 1
+        chain = mix(chain, crc)
+        offset += RECORD_BYTES
+    else:
+        fault = "the segment ends inside it" if offset < len(view) else ""
+    verdict, detail = _judge(view, offset, epoch, sequence, watermark_sequence, fault)
+    return Scan(records, offset, sequence, chain, verdict, detail)
+
+
+def _checksum(view: memoryview, offset: int) -> tuple[int, int]:
+    """Stored and computed."""
+    stored = int.from_bytes(view[offset + 4 : offset + 8], "little")
+    return stored, google_crc32c.value(bytes(view[offset + _CRC_FROM : offset + RECORD_BYTES]))
+
+
+def _fault(view: memoryview, offset: int, epoch: int, sequence: int, chain: int) -> tuple[str, int]:
+    """Why the record at `offset` is not the one that follows, empty if it is; and its checksum.
+
+    A fault that begins with "!" is one of a record that is whole: no torn write looks like that.
+    """
+    length, crc, its_epoch, _flags, its_chain, _events_hash, its_sequence, _time = RECORD_HEADER.unpack_from(
+        view, offset
+    )
+    if length != RECORD_BYTES:
+        return f"its length reads {length}, not {RECORD_BYTES}", crc
+    stored, computed = _checksum(view, offset)
+    if stored != computed:
+        return f"checksum {stored:#010x} stored, {computed:#010x} computed", crc
+    if its_epoch != epoch:
+        return f"!it is of epoch {its_epoch}, the segment of epoch {epoch}", crc
+    if its_sequence != sequence + 1:
+        return f"!it has sequence {its_sequence}", crc
+    if its_chain != chain:
+        return f"!its chain is {its_chain:#018x}, the records before it give {chain:#018x}", crc
+    return "", crc
+
+
+def _judge(
+    view: memoryview, offset: int, epoch: int, sequence: int, watermark_sequence: int, fault: str
+) -> tuple[Verdict, str]:
+    due = sequence + 1
+    where = f"record {due} at offset {offset}"
+    if fault.startswith("!"):
+        return Verdict.DAMAGED, f"{where}: {fault[1:]}"
+    empty = _zeros_from(view, offset)
+    if empty and sequence >= watermark_sequence:
+        return Verdict.CLEAN, ""
+    if empty:
+        return Verdict.DAMAGED, f"{where}: missing, although everything up to {watermark_sequence} was synced"
+    if due <= watermark_sequence:
+        return Verdict.DAMAGED, f"{where}: {fault}, although everything up to {watermark_sequence} was synced"
+    later = _next_whole(view, offset + RECORD_BYTES, epoch)
+    if later is not None:
+        return Verdict.DAMAGED, f"{where}: {fault}, and a whole record of the same epoch follows at offset {later}"
+    return Verdict.TORN, f"{where}: {fault}; nothing whole follows"
+
+
+def _zeros_from(view: memoryview, offset: int) -> bool:
+    block = 1 << 16
+    zeros = bytes(block)
+    for start in range(offset, len(view), block):
+        piece = view[start : start + block]
+        if piece != zeros[: len(piece)]:
+            return False
+    return True
+
+
+def _next_whole(view: memoryview, offset: int, epoch: int) -> int | None:
+    """Where the next record of this epoch with a good checksum is, whatever its sequence."""
+    for start in range(offset, len(view) - RECORD_BYTES + 1, RECORD_BYTES):
+        if view[start : start + RECORD_BYTES] == _EMPTY:
+            continue
+        length, _crc, its_epoch, *_ = RECORD_HEADER.unpack_from(view, start)
+        if length == RECORD_BYTES and its_epoch == epoch:
+            stored, computed = _checksum(view, start)
+            if stored == computed:
+                return start
+    return None

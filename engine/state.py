@@ -1,0 +1,25 @@
+"""The canonical bytes of an engine's state, hashed the same way by both implementations.
+
+In this order: STATE; each instrument as the command that would define it (token 0); each account as ACCOUNT; then per
+symbol the bids, best first and oldest first, as ORDER, and the asks likewise.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from hashlib import blake2b
+
+# sequence events trades live client_ids halted instruments accounts
+STATE = struct.Struct("<QQQQQQQQ")
+# length name
+ACCOUNT = struct.Struct("<I44s")
+# sequence price quantity leaves last_event account symbol side type tif flags spare
+ORDER = struct.Struct("<QqqqQIIBBBB4x")
+
+
+def digest(parts: Iterable[bytes]) -> int:
+    running = blake2b(digest_size=8)
+    for part in parts:
+        running.update(part)
+    return int.from_bytes(running.digest(), "little")
