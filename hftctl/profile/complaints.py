@@ -17,7 +17,11 @@ HINT = "what each key means: hftctl profile docs"
 
 
 def of_schema(error: ValidationError, root: Node) -> ProfileError:
-    return together([_line(problem["loc"], _sentence(dict(problem)), root) for problem in error.errors()])
+    found = error.errors()
+    # A key that is misspelt is not missing as well.
+    misspelt = {(*p["loc"][:-1], _near(p["loc"])) for p in found if p["type"] == "extra_forbidden"}
+    kept = [p for p in found if p["type"] != "missing" or p["loc"] not in misspelt]
+    return together([_line(problem["loc"], _sentence(dict(problem)), root) for problem in kept])
 
 
 def of_rules(problems: Iterable[Problem], root: Node) -> ProfileError:
@@ -147,16 +151,20 @@ def valid_keys(model: type[BaseModel] = Profile, prefix: str = "") -> Iterator[s
             yield from valid_keys(inner, f"{prefix}{name}.")
 
 
+def _here(loc: Key) -> list[str]:
+    return [*_model(loc[:-1]).model_fields, *([] if loc[:-1] else ["extends"])]
+
+
+def _near(loc: Key) -> str | None:
+    return next(iter(difflib.get_close_matches(str(loc[-1]), _here(loc), n=1, cutoff=0.6)), None)
+
+
 def _did_you_mean(loc: Key) -> str:
-    wrong, here = str(loc[-1]), list(_model(loc[:-1]).model_fields)
-    if not loc[:-1]:
-        here.append("extends")
-    near = difflib.get_close_matches(wrong, here, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean '{near[0]}'?"
+    if near := _near(loc):
+        return f"did you mean '{near}'?"
+    wrong = str(loc[-1])
     elsewhere = {key.rpartition(".")[2]: key for key in valid_keys()}
-    near = difflib.get_close_matches(wrong, elsewhere, n=1, cutoff=0.8)
-    if near:
-        return f"did you mean '{elsewhere[near[0]]}'?"
-    closest = max(here, key=lambda name: difflib.SequenceMatcher(None, wrong, name).ratio())
+    if found := difflib.get_close_matches(wrong, elsewhere, n=1, cutoff=0.8):
+        return f"did you mean '{elsewhere[found[0]]}'?"
+    closest = max(_here(loc), key=lambda name: difflib.SequenceMatcher(None, wrong, name).ratio())
     return f"the nearest valid key is '{closest}'"

@@ -44,8 +44,8 @@ def _door(profile: Profile) -> Iterator[Problem]:
         return
     if profile.authentication == "none" and not address.is_loopback:
         yield Problem(
-            ("authentication",),
-            f"none with bind {profile.bind} lets everybody on the network trade; write api_key, or bind 127.0.0.1",
+            ("bind",),
+            f"{profile.bind} with authentication: none lets everybody on the network trade; write api_key, or bind 127.0.0.1",
         )
 
 
@@ -70,11 +70,11 @@ def _partitions(profile: Profile) -> Iterator[Problem]:
             first, last = FIRST_CHARACTERS.index(text[0]), FIRST_CHARACTERS.index(text[-1])
             if first > last:
                 yield Problem(key, f"'{text}' runs backwards")
+            taken = [character for character in FIRST_CHARACTERS[first : last + 1] if character in owner]
+            if taken:
+                yield Problem(key, f"'{text}' takes {_runs(taken)}, which partition {owner[taken[0]]} already has")
             for character in FIRST_CHARACTERS[first : last + 1]:
-                if character in owner:
-                    yield Problem(key, f"'{text}' takes {character}, which partition {owner[character]} already has")
-                    break
-                owner[character] = number
+                owner.setdefault(character, number)
         for index, symbol in enumerate(partition.symbols):
             key = ("partitions", number, "symbols", index)
             if symbol.startswith(RESERVED_SYMBOLS):
