@@ -73,7 +73,9 @@ def kind_of(value: object) -> str:
         return f"text {shorten(repr(value))}"
     if isinstance(value, int | float):
         return f"number {shorten(str(value))}"
-    return "a list" if isinstance(value, list) else "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    return "a mapping" if isinstance(value, dict) else f"{type(value).__name__} {value}"
 
 
 def shorten(text: str) -> str:

@@ -36,7 +36,12 @@ class Resolved:
 def load(given: str, *, environment: str | None = None) -> Resolved:
     """Raises ProfileError (or UsageError when there is no such profile); reads files and changes nothing."""
     path = search.find(given)
-    chain = _chain(path)
+    return resolve(path, read(path), environment=environment)
+
+
+def resolve(path: Path, own: Tree, *, environment: str | None = None) -> Resolved:
+    """What the content of a profile file amounts to, with everything under it."""
+    chain = _chain(path, own)
     files = [shown(file) for file, _ in chain]
     name = chain[0][1].get("name")
     tree: Tree = {}
@@ -55,36 +60,34 @@ def load(given: str, *, environment: str | None = None) -> Resolved:
     return _validated(tree, tuple(files), path)
 
 
-def _chain(path: Path) -> list[tuple[Path, Tree]]:
+def _chain(path: Path, tree: Tree) -> list[tuple[Path, Tree]]:
     """The profile, what it extends, what that extends."""
-    chain: list[tuple[Path, Tree]] = []
-    seen: set[str] = set()
-    while True:
-        tree = read(path)
-        chain.append((path, tree))
-        seen.add(os.path.realpath(path))
-        extends = tree.get("extends")
-        if extends is None:
-            return chain
-        error = _extends_error(extends)
-        if not isinstance(extends.value, str) or search.is_path(extends.value):
-            raise error("expected the name of a profile")
-        base = search.find_beside(extends.value, path)
-        if base is None and extends.value == path.stem:
-            raise error(f"'{path.stem}' extends itself, and there is no other of that name")
-        if base is None:
-            raise error(f"no profile is named '{extends.value}'")
+    chain = [(path, tree)]
+    seen = {os.path.realpath(path)}
+    while extends := tree.get("extends"):
+        base = _base(path, extends)
         if os.path.realpath(base) in seen:
-            names = [layer.stem for layer, _ in chain] + [base.stem]
-            raise error(f"profiles extend each other in a circle: {' -> '.join(names)}")
-        path = base
+            names = " -> ".join([*(file.stem for file, _ in chain), base.stem])
+            raise _extends_error(extends, f"profiles extend each other in a circle: {names}")
+        seen.add(os.path.realpath(base))
+        path, tree = base, read(base)
+        chain.append((path, tree))
+    return chain
 
 
-def _extends_error(node: Node) -> Any:
-    def error(message: str) -> ProfileError:
-        return ProfileError(message, file=node.origin.file, line=node.origin.line, key="extends")
+def _base(path: Path, extends: Node) -> Path:
+    name = extends.value
+    if not isinstance(name, str) or search.is_path(name):
+        raise _extends_error(extends, "expected the name of a profile")
+    base = search.find_beside(name, path)
+    if base is None:
+        alone = f"'{name}' extends itself, and there is no other of that name"
+        raise _extends_error(extends, alone if name == path.stem else f"no profile is named '{name}'")
+    return base
 
-    return error
+
+def _extends_error(node: Node, message: str) -> ProfileError:
+    return ProfileError(message, file=node.origin.file, line=node.origin.line, key="extends")
 
 
 def _environment(tree: Tree, path: Path) -> tuple[Path, Tree] | None:
