@@ -1,0 +1,154 @@
+"""Is this gateway alive, may it take orders, what runs here. Open to everybody: no account and no secret is in it."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from stack.gateway.breaker import Unavailable
+from stack.gateway.errors import ApiError
+from stack.gateway.gateway import Gateway
+from stack.gateway.metrics import everything
+from stack.gateway.partition import Partition
+from stack.gateway.routes import OPEN, TheGateway, errors
+from stack.gateway.schemas import Alive, Health, Version
+from stack.gateway.web import Json
+from stack.wire.frames import PROTOCOL
+
+router = APIRouter(dependencies=OPEN, tags=["operations"])
+
+STATUS_TIMEOUT_S = 0.5
+_READY: dict[int | str, dict[str, Any]] = {200: {"model": Health}, **errors(503)}
+
+
+@router.get("/health/live", responses={200: {"model": Alive}, **errors()})
+async def live() -> Json:
+    """This process answers. Says nothing about anything else."""
+    return Json({"status": "alive"})
+
+
+@router.get("/health/ready", responses=_READY)
+async def ready(gateway: TheGateway) -> Json:
+    """Orders can be taken: every engine is connected and not stopping. PostgreSQL or Valkey away is `degraded`."""
+    return await _health(gateway)
+
+
+@router.get("/health", responses=_READY)
+async def health(gateway: TheGateway) -> Json:
+    """The same as /health/ready."""
+    return await _health(gateway)
+
+
+async def _health(gateway: Gateway) -> Json:
+    history, cache = await asyncio.gather(_history(gateway), _cache(gateway))
+    states = [_component(gateway, name, history, cache) for name in gateway.settings.components]
+    halted = any(partition.halted for partition in gateway.partitions.values())
+    if gateway.stopping:
+        raise ApiError("stopping", "this gateway is going away; others go on", components=states, halted=halted)
+    away = [partition.number for partition in gateway.partitions.values() if not partition.up]
+    if away:
+        names = ", ".join(f"engine-{number}" for number in away)
+        raise ApiError("not_ready", f"no link to {names}", components=states, halted=halted)
+    down = any(state["state"] == "down" for state in states)
+    return Json({"status": "degraded" if down else "ready", "halted": halted, "components": states})
+
+
+async def _history(gateway: Gateway) -> tuple[str, dict[int, int]]:
+    """Why PostgreSQL is down (empty when it is up), and its checkpoints."""
+    try:
+        return "", await gateway.history.checkpoints()
+    except Unavailable as error:
+        return str(error), {}
+
+
+async def _cache(gateway: Gateway) -> str:
+    try:
+        await gateway.cache.ping()
+    except Unavailable as error:
+        return str(error)
+    return ""
+
+
+def _component(gateway: Gateway, name: str, history: tuple[str, dict[int, int]], cache: str) -> dict[str, str]:
+    kind, _, number = name.partition("-")
+    partition = gateway.partitions.get(int(number)) if number.isascii() and number.isdigit() else None
+    state, message = "unseen", "not seen from a gateway"
+    if name == gateway.settings.component:
+        state, message = "up", "answers this request"
+    elif kind == "engine" and partition is not None:
+        state, message = _engine(partition)
+    elif kind == "postgres":
+        state, message = ("down", history[0]) if history[0] else ("up", "answers")
+    elif kind in ("redis", "valkey"):
+        state, message = ("down", cache) if cache else ("up", "answers")
+    elif kind == "persister" and partition is not None and not history[0]:
+        state, message = _persister(partition, history[1])
+    return {"component": name, "state": state, "message": message}
+
+
+def _engine(partition: Partition) -> tuple[str, str]:
+    welcome = partition.link.welcome
+    if not partition.link.connected or welcome is None:
+        return "down", f"no link at {partition.link.address}; orders wait for it, then fail with 503"
+    if partition.stopping:
+        return "down", "connected, but stopping"
+    return "up", f"connected, epoch {welcome.epoch}, {'halted by an operator' if welcome.halted else 'takes orders'}"
+
+
+def _persister(partition: Partition, checkpoints: dict[int, int]) -> tuple[str, str]:
+    written = checkpoints.get(partition.number)
+    if written is None:
+        return "down", f"PostgreSQL has no checkpoint of partition {partition.number}"
+    return "unseen", f"PostgreSQL has everything up to sequence {written}"
+
+
+@router.get("/version", responses={200: {"model": Version}, **errors()})
+async def version(gateway: TheGateway) -> Json:
+    """Which release stands here, and which implementation each engine runs."""
+    partitions = await asyncio.gather(*(_version(partition) for partition in gateway.partitions.values()))
+    return Json(
+        {
+            "release": gateway.settings.release,
+            "deployment": gateway.settings.deployment,
+            "component": gateway.settings.component,
+            "partition_map": gateway.settings.map_version,
+            "protocol": PROTOCOL,
+            "python": platform.python_version(),
+            "partitions": partitions,
+        }
+    )
+
+
+async def _version(partition: Partition) -> dict[str, Any]:
+    """Not held while an engine is away: a version that cannot be told is null."""
+    implementation: str | None = None
+    if partition.link.connected:
+        try:
+            async with asyncio.timeout(STATUS_TIMEOUT_S):
+                implementation = (await partition.query("status")).document.get("implementation")
+        except (TimeoutError, ApiError):
+            implementation = None
+    welcome = partition.link.welcome
+    return {
+        "partition": partition.number,
+        "implementation": implementation,
+        "rules_version": welcome.rules_version if welcome else None,
+        "epoch": welcome.epoch if welcome else None,
+    }
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **errors(404)},
+)
+async def metrics(gateway: TheGateway) -> Response:
+    """The metrics of all components of this deployment, in Prometheus' text format."""
+    if not gateway.settings.metrics_enabled:
+        raise ApiError("not_found", "metrics are switched off in the profile (monitoring.enable_prometheus)")
+    text = await asyncio.to_thread(everything, gateway.settings.metrics_dir)
+    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -1,0 +1,130 @@
+"""Orders and trades of the past, from PostgreSQL. Nothing on the order path comes here.
+
+PostgreSQL is a projection that lags: what is not found here may still be in an engine, which is asked first. All views
+carry decimals already; text comes out exactly as `stack.wire.order` writes it.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from stack.gateway.breaker import Breaker, Unavailable
+from stack.gateway.errors import ApiError
+from stack.settings import Postgres
+
+POOL_MAX = 4
+TIMEOUT_S = 2.0
+PAUSE_S = 1.0
+
+Order = dict[str, Any]
+
+_ORDER = """SELECT partition, order_sequence, order_id, client_order_id, account, symbol, side, type, time_in_force, post_only,
+    price, quantity, filled_quantity, leaves_quantity, average_price, status, reason, sequence, created_ns, updated_ns
+    FROM orders WHERE partition = $1 AND order_sequence = ANY($2::bigint[])"""
+_FILLS = """SELECT order_sequence, trade_id, price, quantity, liquidity FROM fills
+    WHERE partition = $1 AND order_sequence = ANY($2::bigint[]) AND sequence >= $3 ORDER BY sequence, event_index"""
+# Ids first, by the event that accepted them: the view adds up whole chains, and would do so for every order there is.
+_BY_ACCOUNT = """SELECT e.sequence FROM events e JOIN accounts a ON a.partition = e.partition AND a.id = e.account
+    WHERE e.partition = $1 AND e.kind = 1 AND a.account = $2 AND e.sequence > $3 AND e.time_ns >= $4
+    ORDER BY e.sequence LIMIT $5"""
+_BY_CLIENT_ID = """SELECT e.sequence FROM events e JOIN accounts a ON a.partition = e.partition AND a.id = e.account
+    WHERE e.partition = $1 AND e.kind = 1 AND a.account = $2 AND e.text = $3 ORDER BY e.sequence LIMIT 1000"""
+_TRADES = """SELECT trade_id, price, quantity, side, time_ns, sequence FROM trades
+    WHERE partition = $1 AND symbol = $2 ORDER BY sequence DESC, event_index DESC LIMIT $3"""
+
+
+class History:
+    def __init__(self, settings: Postgres) -> None:
+        self._settings = settings
+        self._pool: asyncpg.Pool | None = None
+        failures = (asyncpg.PostgresError, asyncpg.InterfaceError)
+        self._breaker = Breaker("PostgreSQL", failures, timeout_s=TIMEOUT_S, pause_s=PAUSE_S)
+
+    async def close(self) -> None:
+        if self._pool is not None:
+            self._pool.terminate()
+
+    async def order(self, partition: int, sequence: int) -> Order | None:
+        orders = await self._orders(partition, [sequence])
+        return orders[0] if orders else None
+
+    async def by_client_id(self, partition: int, account: str, client_order_id: str) -> list[Order]:
+        rows = await self._fetch(_BY_CLIENT_ID, partition, account, client_order_id)
+        return await self._orders(partition, [row["sequence"] for row in rows])
+
+    async def by_account(self, partition: int, account: str, after: int, since_ns: int, limit: int) -> list[Order]:
+        """Accepted after sequence `after`, ascending."""
+        rows = await self._fetch(_BY_ACCOUNT, partition, account, after, since_ns, limit)
+        return await self._orders(partition, [row["sequence"] for row in rows])
+
+    async def trades(self, partition: int, symbol: str, limit: int) -> list[dict[str, Any]]:
+        """Newest first."""
+        rows = await self._fetch(_TRADES, partition, symbol, limit)
+        return [{**row, "price": _text(row["price"]), "quantity": _text(row["quantity"])} for row in map(dict, rows)]
+
+    async def checkpoints(self) -> dict[int, int]:
+        """The sequence up to which each partition's events are in PostgreSQL; raises Unavailable."""
+        rows = await self._breaker.call(lambda: self._query("SELECT partition, sequence FROM checkpoint", ()))
+        return {row["partition"]: row["sequence"] for row in rows}
+
+    async def _orders(self, partition: int, sequences: list[int]) -> list[Order]:
+        if not sequences:
+            return []
+        rows = await self._fetch(_ORDER, partition, sequences)
+        if not rows:
+            return []
+        orders = {row["order_sequence"]: _order(row) for row in rows}
+        for fill in await self._fetch(_FILLS, partition, list(orders), min(orders)):
+            orders[fill["order_sequence"]]["fills"].append(
+                {
+                    "trade_id": fill["trade_id"],
+                    "price": _text(fill["price"]),
+                    "quantity": _text(fill["quantity"]),
+                    "liquidity": fill["liquidity"],
+                }
+            )
+        return [orders[sequence] for sequence in sorted(orders)]
+
+    async def _fetch(self, statement: str, *values: object) -> list[asyncpg.Record]:
+        try:
+            return await self._breaker.call(lambda: self._query(statement, values))
+        except Unavailable as error:
+            message = f"history is not available: {error}. Orders are taken and live orders can be read (live=true)"
+            raise ApiError("history_unavailable", message) from error
+
+    async def _query(self, statement: str, values: tuple[object, ...]) -> list[asyncpg.Record]:
+        if self._pool is None:
+            settings = self._settings
+            self._pool = asyncpg.create_pool(
+                host=settings.host,
+                port=settings.port,
+                database=settings.database,
+                user=settings.user,
+                password=lambda: Path(settings.password_file).read_text().strip(),
+                min_size=0,
+                max_size=POOL_MAX,
+                timeout=TIMEOUT_S,
+                command_timeout=TIMEOUT_S,
+                server_settings={"application_name": "hft gateway"},
+            )
+            await self._pool
+        async with self._pool.acquire() as connection:
+            return await connection.fetch(statement, *values)  # type: ignore[no-any-return]
+
+
+def _order(row: asyncpg.Record) -> Order:
+    order = dict(row)
+    del order["partition"], order["order_sequence"]
+    for name in ("price", "quantity", "filled_quantity", "leaves_quantity", "average_price"):
+        order[name] = None if order[name] is None else _text(order[name])
+    order["fills"] = []
+    return order
+
+
+def _text(value: Decimal) -> str:
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -1,0 +1,107 @@
+"""Pages of an account's orders, oldest first, live ones from the engines merged with history.
+
+Within a partition the order's own sequence is its place, and it never changes; so a cursor is one sequence per partition,
+and pages neither repeat nor skip what stood there. An order that was closed a moment ago is for that moment in neither
+source: a reader who must not miss any waits until PostgreSQL has caught up, which /health/ready shows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import heapq
+from collections.abc import Container
+from typing import Any
+
+import msgspec
+
+from stack.gateway.errors import ApiError
+from stack.gateway.gateway import Gateway
+from stack.gateway.lookup import chains
+from stack.gateway.partition import Partition
+from stack.gateway.replies import Order
+
+PAGE = 1000
+
+
+class Cursor:
+    def __init__(self, after: dict[int, int]) -> None:
+        self.after = after  # partition -> sequence of the last order shown
+
+    @classmethod
+    def parse(cls, text: str | None, partitions: Container[int]) -> Cursor:
+        if text is None:
+            return cls({})
+        try:
+            after = msgspec.json.decode(base64.b64decode(text, altchars=b"-_", validate=True), type=dict[int, int])
+        except (msgspec.DecodeError, msgspec.ValidationError, binascii.Error, ValueError) as error:
+            raise _bad_cursor() from error
+        if any(number not in partitions or not 0 <= sequence < 1 << 62 for number, sequence in after.items()):
+            raise _bad_cursor()
+        return cls(after)
+
+    def __str__(self) -> str:
+        return base64.urlsafe_b64encode(msgspec.json.encode(self.after)).decode()
+
+
+def _bad_cursor() -> ApiError:
+    return ApiError("bad_value", "cursor: give back what the page before had, unchanged", "cursor")
+
+
+async def list_orders(
+    gateway: Gateway, account: str, start: Cursor, *, since_ns: int, limit: int, live: bool
+) -> tuple[list[Order], str | None]:
+    """At most `limit` orders, and the cursor of the next page."""
+    numbers = list(gateway.partitions)
+    pages = await asyncio.gather(
+        *(
+            _of_partition(
+                gateway, gateway.partitions[number], account, start.after.get(number, 0), since_ns, limit, live
+            )
+            for number in numbers
+        )
+    )
+    merged = heapq.merge(
+        *([(_place(order), number, order) for order in page] for number, page in zip(numbers, pages, strict=True))
+    )
+    taken, after = [], dict(start.after)
+    for (_, sequence), number, order in merged:
+        if len(taken) == limit:
+            return taken, str(Cursor(after))
+        taken.append(order)
+        after[number] = sequence
+    return taken, None
+
+
+def _place(order: Order) -> tuple[int, int]:
+    return order["created_ns"], int(order["order_id"].partition("-")[2])
+
+
+async def _of_partition(
+    gateway: Gateway, partition: Partition, account: str, after: int, since_ns: int, limit: int, live: bool
+) -> list[Order]:
+    """One more than `limit`, so that the caller sees whether there is another page."""
+    orders: dict[int, Order] = {}
+    if not live:
+        for order in await gateway.history.by_account(partition.number, account, after, since_ns, limit + 1):
+            orders[_place(order)[1]] = order
+    for order in await _live(partition, account, after, since_ns, limit + 1):
+        orders[_place(order)[1]] = order
+    return [orders[sequence] for sequence in sorted(orders)[: limit + 1]]
+
+
+async def _live(partition: Partition, account: str, after: int, since_ns: int, limit: int) -> list[Order]:
+    number = (await partition.tables()).account_ids.get(account)
+    if number is None:
+        return []
+    found: list[Order] = []
+    while len(found) < limit:
+        answer = await partition.query("orders", account=number, symbol=0, after=after, limit=PAGE)
+        listed: list[list[Any]] = answer.document["orders"]
+        page = chains(answer, partition.number, partition.link.tables)
+        found += [order for order in page if order["created_ns"] >= since_ns]
+        if len(listed) < PAGE:
+            break
+        after = listed[-1][0]
+    return found[:limit]

@@ -1,0 +1,115 @@
+"""The process around the application: sockets, signals, the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import uvicorn
+import uvloop
+
+from stack import logs
+from stack.gateway.app import Application
+from stack.gateway.gateway import Gateway
+from stack.gateway.partitions import MapError
+from stack.keys import Keys, KeysError
+from stack.settings import GatewaySettings
+
+logger = logging.getLogger(__name__)
+
+LISTEN_FDS = "HFTCTL_LISTEN_FDS"  # JSON {"http": fd}: a supervisor holds the socket, so that restarts refuse nobody
+BACKLOG = 2048
+DRAIN_S = 10  # what is in flight when SIGTERM comes has this long
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are ours: uvicorn would end the process by SIGTERM again, and we exit 0."""
+        yield
+
+
+def run(settings: GatewaySettings) -> int:
+    logs.start(settings)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its start and end are told in our own words
+    try:
+        keys = _keys(settings)
+        uvloop.run(_serve(settings, keys))
+    except (KeysError, MapError, OSError) as error:
+        logger.error("cannot start: %s", error)
+        print(f"{settings.component}: cannot start: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _keys(settings: GatewaySettings) -> Keys | None:
+    if settings.authentication == "none":
+        return None
+    if settings.api_keys_file is None:
+        raise KeysError("authentication is api_key, but the settings name no api_keys_file")
+    return Keys(settings.api_keys_file)
+
+
+async def _serve(settings: GatewaySettings, keys: Keys | None) -> None:
+    gateway = Gateway(settings, keys)
+    listener = listen(settings.socket)
+    server = _Server(
+        uvicorn.Config(
+            Application(gateway),
+            loop="none",
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            date_header=False,
+            backlog=BACKLOG,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=DRAIN_S,
+        )
+    )
+
+    def stop() -> None:
+        logger.info("stopping: in-flight requests are answered first")
+        gateway.stopping = True
+        server.should_exit = True
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    loop.add_signal_handler(signal.SIGHUP, gateway.reload_keys)
+    gateway.start()
+    gc.collect()
+    gc.freeze()  # what was imported lives as long as the process; a collection need not look at it again
+    logger.info("listening at %s", settings.socket)
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        await gateway.close()
+    logger.info("stopped")
+
+
+def listen(path: str) -> socket.socket:
+    """The inherited socket, or a new one at `path` in place of what a killed process left there."""
+    inherited = json.loads(os.environ.get(LISTEN_FDS, "{}"))
+    if "http" in inherited:
+        return socket.socket(fileno=int(inherited["http"]))
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    fresh = f"{path}.{os.getpid()}"
+    Path(fresh).unlink(missing_ok=True)
+    listener.bind(fresh)
+    Path(fresh).chmod(0o600)
+    listener.listen(BACKLOG)
+    # Renamed when it listens already: nginx never meets a name without a listener behind it.
+    Path(fresh).rename(path)
+    return listener
