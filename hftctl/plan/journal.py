@@ -83,6 +83,11 @@ class RolloutJournal:
         last = self.last()
         return last if last is not None and last.open else None
 
+    def unsettled(self) -> Rollout | None:
+        """The last rollout, if what it touched may be neither as it was before nor as it should be."""
+        last = self.last()
+        return last if last is not None and (last.open or last.result == "failed") else None
+
     # writing, under the deployment's lock
 
     def begin(
@@ -96,7 +101,7 @@ class RolloutJournal:
         to_release: str,
         changes: Iterable[Change],
     ) -> Rollout:
-        before = self.interrupted()
+        before = self.unsettled()
         changes = tuple(changes)
         baseline: dict[str, Spec | None] = {change.subject: change.before for change in changes}
         inherited: tuple[str, ...] = ()

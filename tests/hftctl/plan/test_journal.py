@@ -55,8 +55,16 @@ def test_the_next_attempt_inherits_the_baseline_of_what_was_touched(journal):
 def test_an_ended_rollout_hands_nothing_on(journal):
     begin(journal)
     journal.intent(0)
-    journal.end("failed", "it stays half done")
+    journal.end("reverted", "it was not to be")
     assert begin(journal, "r2", [UPDATE]).baseline == {"nginx": {"v": 1}}
+
+
+def test_one_that_could_not_be_reverted_hands_its_baseline_on(journal):
+    begin(journal)
+    journal.intent(0)
+    journal.end("failed", "the disk is full")
+    assert journal.interrupted() is None
+    assert begin(journal, "r2", [UPDATE]).baseline == {"nginx": {"v": 1}, "engine-0": None}
 
 
 def test_a_last_line_torn_anywhere_is_as_if_it_was_never_written(journal):

@@ -1,0 +1,71 @@
+"""The compiled parts, built where the source tree is, when they are older than their sources."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+
+from hftctl.errors import Failed, NotFound
+from hftctl.operations.terms import Report, silent
+from hftctl.paths import package_folder
+from hftctl.plan.execute import Progress
+from hftctl.release import code_artifacts
+from hftctl.run import run
+
+PACKAGES = ("engine", "stack")
+BUILD_TIMEOUT_S = 900.0
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    built: bool
+    message: str
+    artifacts: dict[str, str]
+    duration_s: float = 0.0
+
+
+def compiler() -> str | None:
+    command = (sysconfig.get_config_var("CC") or "cc").split()[0]
+    return shutil.which(command) or shutil.which("cc")
+
+
+def source_tree() -> Path | None:
+    """Where setup.py stands, when the packages run from their source tree."""
+    tree = package_folder("engine").parent
+    return tree if (tree / "setup.py").is_file() else None
+
+
+def stale() -> list[str]:
+    """Modules whose compiled form is missing or older than a source it may depend on."""
+    found: list[str] = []
+    for folder in map(package_folder, PACKAGES):
+        shared = [path.stat().st_mtime for pattern in ("*.pxd", "*.h") for path in folder.rglob(pattern)]
+        for source in sorted(folder.rglob("*.pyx")):
+            newest = max([source.stat().st_mtime, *shared])
+            built = list(source.parent.glob(f"{source.stem}.*.so"))
+            if not built or max(path.stat().st_mtime for path in built) < newest:
+                found.append(f"{folder.name}/{source.relative_to(folder)}")
+    return found
+
+
+def build(*, progress: Report = silent) -> BuildResult:
+    """Build the compiled parts. Without a compiler the plain-Python engine runs; a compile error is an error."""
+    tree = source_tree()
+    if tree is None:
+        return BuildResult(False, "installed as a package: its compiled parts came with it", code_artifacts())
+    if compiler() is None:
+        return BuildResult(False, "no C compiler here: the plain-Python engine will run", code_artifacts())
+    progress(Progress("build", "applying", "compiling the engine", 0.0))
+    try:
+        done = run([sys.executable, "setup.py", "-q", "build_ext", "--inplace"], timeout_s=BUILD_TIMEOUT_S, cwd=tree)
+    except NotFound as error:
+        raise Failed(f"cannot build the engine: {error.message}") from error
+    progress(Progress("build", "ready", "compiled", done.duration_s))
+    return BuildResult(True, "compiled", code_artifacts(), done.duration_s)
+
+
+def build_if_stale(*, progress: Report = silent) -> BuildResult | None:
+    return build(progress=progress) if source_tree() is not None and compiler() is not None and stale() else None

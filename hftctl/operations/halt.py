@@ -1,0 +1,113 @@
+"""The emergency stop and its release. Takes no lock and needs nothing but the engines."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from hftctl.checks.door import Door, refusal
+from hftctl.errors import HftctlError, NotFound, NotReverted, UsageError
+from hftctl.operations.rollout import actor
+from hftctl.operations.rollout import confirm as confirm_
+from hftctl.operations.standing import open_standing, open_target
+from hftctl.operations.status import engines
+from hftctl.operations.terms import Confirm, Intention, TargetFactory, accept
+from hftctl.plan.change import Plan
+from hftctl.targets.base import Target
+
+ADMIN_TIMEOUT_S = 2.0
+WHY_CHARACTERS_MAX = 200
+
+
+@dataclass(frozen=True)
+class PartitionHalt:
+    partition: int
+    done: bool
+    how: str  # admin | http
+    message: str
+    duration_ms: float
+
+
+@dataclass(frozen=True)
+class HaltResult:
+    deployment: str
+    target: str
+    verb: str  # halt | resume
+    why: str
+    partitions: tuple[PartitionHalt, ...]
+
+    @property
+    def error(self) -> HftctlError | None:
+        left = [f"partition {p.partition}: {p.message}" for p in self.partitions if not p.done]
+        if not left:
+            return None
+        return NotReverted(
+            f"cannot {self.verb} all of '{self.deployment}': {'; '.join(left)}",
+            hint=f"try again: hftctl {self.verb} -p {self.deployment}; "
+            f"or stop all order entry: hftctl stop -p {self.deployment}",
+        )
+
+
+def halt(
+    name: str | None, *, why: str = "", targets: TargetFactory = open_target, confirm: Confirm = accept
+) -> HaltResult:
+    """Every partition refuses new orders from now on, over a restart too; cancels pass."""
+    return _tell(name, "halt", why or f"halt by {actor()}", targets, confirm)
+
+
+def resume(
+    name: str | None, *, why: str, targets: TargetFactory = open_target, confirm: Confirm = accept
+) -> HaltResult:
+    if not why.strip():
+        raise UsageError("cannot resume without a reason: it is journalled", hint="hftctl resume --why 'feed is back'")
+    return _tell(name, "resume", why, targets, confirm)
+
+
+def _tell(name: str | None, verb: str, why: str, targets: TargetFactory, confirm: Confirm) -> HaltResult:
+    why = why.strip()
+    if len(why) > WHY_CHARACTERS_MAX:
+        raise UsageError(f"the reason has {len(why)} characters; it may have {WHY_CHARACTERS_MAX}")
+    target = open_standing(name, targets=targets)
+    partitions = engines(target.status())
+    if not partitions:
+        raise NotFound(f"cannot {verb} '{target.deployment}': it has no engine", hint="hftctl status")
+    revision = next(reversed(target.revisions()), None)
+    environment = revision.release.environment if revision else ""
+    confirm_(confirm, Intention(verb, target.deployment, target.name, environment, Plan(())))
+    found = [_timed(partition, "admin", partial(_by_admin, target, partition, verb, why)) for partition in partitions]
+    if not all(result.done for result in found):
+        by_http = _timed(-1, "http", partial(_by_http, target, verb, why))
+        found = [result if result.done else _merged(result, by_http) for result in found]
+    return HaltResult(target.deployment, target.name, verb, why, tuple(found))
+
+
+def _by_admin(target: Target, partition: int, verb: str, why: str) -> str:
+    answer = target.ask_engine(partition, {"command": verb, "why": why}, timeout_s=ADMIN_TIMEOUT_S)
+    if "error" in answer:
+        raise NotFound(f"the engine refused: {answer['error']}")
+    return f"sequence {answer['sequence']}" if "sequence" in answer else "done"
+
+
+def _by_http(target: Target, verb: str, why: str) -> str:
+    """All partitions at once, through the gateways."""
+    with Door(target.endpoint(), api_key=target.operator_key(), timeout_s=ADMIN_TIMEOUT_S) as door:
+        status, read = door.ask("POST", f"/{verb}", body={"why": why})
+        if status != 200:
+            raise refusal(f"POST /{verb}", status, read)
+    return "by the gateway"
+
+
+def _timed(partition: int, how: str, act: Callable[[], str]) -> PartitionHalt:
+    started = time.monotonic()
+    try:
+        done, message = True, act()
+    except HftctlError as error:
+        done, message = False, error.message
+    return PartitionHalt(partition, done, how, message, round((time.monotonic() - started) * 1e3, 3))
+
+
+def _merged(by_admin: PartitionHalt, by_http: PartitionHalt) -> PartitionHalt:
+    message = by_http.message if by_http.done else f"{by_admin.message}; {by_http.message}"
+    return PartitionHalt(by_admin.partition, by_http.done, "http", message, by_admin.duration_ms + by_http.duration_ms)

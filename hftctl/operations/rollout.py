@@ -1,0 +1,266 @@
+"""The steps every rollout takes, whatever asked for it: plan, refuse early, confirm, lock, begin, apply, prove, record.
+
+What cannot be proved is taken back, unless the same release stood before: then taking away what was just repaired would
+help nobody, and the result is `failed`, saying what stands.
+"""
+
+from __future__ import annotations
+
+import getpass
+import secrets
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hftctl.errors import HftctlError, Inconclusive, Interrupted, Refused
+from hftctl.operations.terms import Confirm, Intention, Report, RolloutResult, accept, silent
+from hftctl.plan import saved
+from hftctl.plan.change import Plan, State
+from hftctl.plan.diff import diff
+from hftctl.plan.execute import Execution, Failure, Limits, Stopped
+from hftctl.plan.interrupts import Interrupts
+from hftctl.plan.journal import Rollout
+from hftctl.release import Release, Revision
+from hftctl.targets.base import Finding, Target
+
+EVIDENCE_LINES = 15
+
+# (target, rollout id, how many partitions, whether PostgreSQL was down before) -> the orders, one per partition
+Prover = Callable[[Target, str, int, bool], Sequence[Mapping[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Request:
+    """How a rollout is to be made."""
+
+    verb: str
+    why: str
+    prove: Prover
+    confirm: Confirm = accept
+    report: Report = silent
+    timeout_s: float = 120.0
+    lock_wait_s: float = 0.0
+    wait: bool = True  # False: neither wait for the last component nor prove
+    dry_run: bool = False
+    saved: saved.SavedPlan | None = None  # apply exactly this
+
+
+def actor() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "unknown"  # a container's UID without a name
+    return f"{user}@{socket.gethostname()}"
+
+
+def new_id() -> str:
+    """Sorts by time, names the rollout in logs, and stands in front of its proof's order ids."""
+    return time.strftime("%Y%m%d-%H%M%S", time.gmtime()) + f"-{secrets.token_hex(3)}"
+
+
+def roll(target: Target, release: Release, request: Request) -> RolloutResult:
+    started = time.monotonic()
+    desired = target.desired(release)
+    plan = _plan(target, desired, request)
+    result = RolloutResult(
+        deployment=target.deployment,
+        target=target.name,
+        verb=request.verb,
+        result="unchanged",
+        plan=plan,
+        endpoint="",
+        duration_s=0.0,
+        release=release.hash,
+    )
+
+    def ended(**fields: Any) -> RolloutResult:
+        return replace(result, endpoint=target.endpoint(), duration_s=time.monotonic() - started, **fields)
+
+    if (standing := _done_already(target, release, plan, request)) is not None:
+        return ended(revision=standing.number, rollout=standing.rollout)
+    findings = refuse_early(target, release)
+    if request.dry_run:
+        return replace(result, result="planned", findings=findings, duration_s=time.monotonic() - started)
+    confirm(request.confirm, _intention(target, release, request, plan, findings))
+    with target.lock(request.why, wait_s=request.lock_wait_s):
+        _close_recorded(target)
+        moved = _plan(target, desired, request)
+        if (standing := _done_already(target, release, moved, request)) is not None:
+            return ended(revision=standing.number, rollout=standing.rollout)
+        if moved != plan:  # somebody was faster: what was confirmed is not what would be done
+            confirm(request.confirm, _intention(target, release, request, moved, refuse_early(target, release)))
+        with Interrupts() as interrupts:
+            end = _apply(target, release, moved, desired, request, interrupts)
+        return ended(plan=moved, findings=findings, **end)
+
+
+def refuse_early(target: Target, release: Release) -> tuple[Finding, ...]:
+    """Raise Refused for what would stop the release; return the warnings."""
+    findings = tuple(target.preflight(release))
+    problems = [finding for finding in findings if finding.level == "problem"]
+    if problems:
+        raise Refused(
+            f"cannot deploy '{target.deployment}' to {target.name}: {'; '.join(problem.message for problem in problems)}",
+            hint="; ".join(dict.fromkeys(problem.fix for problem in problems if problem.fix)),
+        )
+    return tuple(finding for finding in findings if finding.level != "ok")
+
+
+def confirm(ask: Confirm, intention: Intention) -> None:
+    if not ask(intention):
+        raise Refused(f"{intention.verb} of '{intention.deployment}' was declined; nothing was changed")
+
+
+def _plan(target: Target, desired: State, request: Request) -> Plan:
+    observed = target.observe()
+    if request.saved is not None:
+        saved.check(request.saved, desired, observed)
+    return diff(desired, observed)
+
+
+def _intention(
+    target: Target, release: Release, request: Request, plan: Plan, findings: tuple[Finding, ...]
+) -> Intention:
+    return Intention(request.verb, target.deployment, target.name, release.environment, plan, findings)
+
+
+def _done_already(target: Target, release: Release, plan: Plan, request: Request) -> Revision | None:
+    """The revision that is this release, recorded, proved and standing, so that nothing is left to do."""
+    if plan.pending or target.journal().unsettled() is not None:
+        return None
+    last = next(reversed(target.revisions()), None)
+    if last is None or last.release.hash != release.hash or (request.wait and not last.proof.get("orders")):
+        return None
+    return last if all(target.readiness(change.subject).answer == "ready" for change in plan.changes) else None
+
+
+def _close_recorded(target: Target) -> None:
+    """A kill between recording a revision and ending its rollout leaves nothing to do but to say so."""
+    interrupted = target.journal().interrupted()
+    last = next(reversed(target.revisions()), None)
+    if interrupted is not None and last is not None and last.rollout == interrupted.id:
+        target.journal().end("ready", "recorded; its end was written by the next command")
+
+
+def _apply(
+    target: Target, release: Release, plan: Plan, desired: State, request: Request, interrupts: Interrupts
+) -> dict[str, Any]:
+    """From the first journal entry to the last one of a rollout; returns fields of its result."""
+    journal = target.journal()
+    before = next(reversed(target.revisions()), None)
+    rollout = journal.begin(
+        new_id(),
+        verb=request.verb,
+        actor=actor(),
+        why=request.why,
+        from_revision=before.number if before else 0,
+        to_release=release.hash,
+        changes=plan.pending,
+    )
+    execution = Execution(
+        target,
+        journal,
+        rollout,
+        limits=Limits(timeout_s=request.timeout_s),
+        progress=request.report,
+        evidence=lambda subject: last_logs(target, subject),
+        interrupts=interrupts,
+    )
+    fields: dict[str, Any] = {"rollout": rollout.id, "revision": before.number if before else None}
+    try:
+        proofs, doubt, failure = _bring_up(target, release, desired, request, execution, rollout)
+        if failure is None:
+            revision = _record(target, release, before, request, rollout, proofs, doubt)
+            journal.end("ready", doubt)
+            outcome = "inconclusive" if doubt else "ready"
+            return fields | {"result": outcome, "revision": revision.number, "proofs": proofs, "cause": doubt}
+        return fields | _take_back(target, release, before, execution, failure)
+    except (Stopped, KeyboardInterrupt) as error:
+        how = error.signal if isinstance(error, Stopped) else f"{interrupts.received or 'SIGINT'} twice"
+        journal.interruption(how)
+        raise Interrupted(
+            f"{request.verb} of '{target.deployment}' stopped by {how}: {len(rollout.intents)} of "
+            f"{len(rollout.changes)} changes begun, none is lost",
+            hint=f"go on: hftctl deploy {target.deployment}; or back to the last revision: "
+            f"hftctl start -p {target.deployment}",
+        ) from error
+
+
+def _bring_up(
+    target: Target, release: Release, desired: State, request: Request, execution: Execution, rollout: Rollout
+) -> tuple[tuple[Mapping[str, Any], ...], str, Failure | None]:
+    """Apply, wait, prove: the orders it proved itself with, why that was inconclusive, or the failure."""
+    kept = set(desired) - {change.subject for change in rollout.changes}
+    ill = {subject for subject in kept if target.readiness(subject).answer != "ready"}
+    database_was_down = any(subject.startswith("postgres-") for subject in ill)
+    try:
+        target.begin(release)
+    except (HftctlError, OSError) as error:
+        return (), "", Failure("configuration", f"configuration could not be written: {error}")
+    failure = execution.apply(wait_for_last=request.wait)
+    if failure is not None or not request.wait:
+        return (), "", failure
+    for subject in desired:  # also those that were kept: an interrupted rollout may have left them starting
+        if database_was_down and subject in ill:
+            continue  # not our doing; the proof says what can be said without it
+        if (failure := execution.wait(subject)) is not None:
+            return (), "", failure
+    partitions = len(release.profile["partitions"])
+    try:
+        return tuple(request.prove(target, rollout.id, partitions, database_was_down)), "", None
+    except Inconclusive as error:
+        return (), error.message, None
+    except HftctlError as error:
+        return (), "", Failure("proof", f"the proof by an order failed: {error.message}", last_logs(target, ""))
+
+
+def _record(
+    target: Target,
+    release: Release,
+    before: Revision | None,
+    request: Request,
+    rollout: Rollout,
+    proofs: Sequence[Mapping[str, Any]],
+    doubt: str,
+) -> Revision:
+    """The same release, already proved, is the same revision: a repair is no new one."""
+    if before is not None and before.release.hash == release.hash and (before.proof.get("orders") or not proofs):
+        return before
+    proof: dict[str, Any] = {"orders": list(proofs)} if proofs else {"inconclusive": doubt} if doubt else {}
+    number = before.number + 1 if before else 1
+    revision = Revision(number, release, time.time_ns(), actor(), request.why, rollout.id, proof)
+    target.record(revision)
+    return revision
+
+
+def _take_back(
+    target: Target, release: Release, before: Revision | None, execution: Execution, failure: Failure
+) -> dict[str, Any]:
+    cause: dict[str, Any] = {"cause": failure.cause, "evidence": failure.evidence}
+    if before is not None and before.release.hash == release.hash:
+        target.journal().end("failed", failure.cause)
+        return cause | {
+            "result": "failed",
+            "left": ("the same release stood before, so what could be repaired stays",),
+        }
+    left: tuple[str, ...] = ()
+    if before is not None:
+        try:
+            target.begin(before.release)
+        except (HftctlError, OSError) as error:
+            left = (f"the configuration of revision {before.number} could not be written: {error}",)
+    left += execution.revert(failure)
+    target.journal().end("failed" if left else "reverted", failure.cause)
+    return cause | {"result": "failed" if left else "reverted", "left": left}
+
+
+def last_logs(target: Target, subject: str) -> tuple[str, ...]:
+    """The last lines of a component (of all, without a name), oldest first."""
+    try:
+        lines = target.logs([subject] if subject else [], since_s=None, follow=False)
+        return tuple(f"{line.component}: {line.text}" for line in deque(lines, maxlen=EVIDENCE_LINES))
+    except (HftctlError, OSError) as error:
+        return (f"no logs of {subject or 'the components'}: {error}",)

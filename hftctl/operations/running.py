@@ -1,0 +1,165 @@
+"""What is done to a deployment that stands: start, stop, destroy."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from hftctl import paths
+from hftctl.errors import NotFound
+from hftctl.operations.proof import prove_by_order
+from hftctl.operations.rollout import Prover, Request, actor, confirm, new_id, roll
+from hftctl.operations.standing import find_deployments, open_standing, open_target, which
+from hftctl.operations.terms import Confirm, Intention, Report, RolloutResult, TargetFactory, accept, silent
+from hftctl.plan.change import Plan
+from hftctl.plan.diff import diff
+from hftctl.plan.execute import Progress
+from hftctl.targets.base import Target
+
+
+@dataclass(frozen=True)
+class StopResult:
+    """Of stop and destroy."""
+
+    deployment: str
+    target: str
+    verb: str
+    result: str  # stopped | destroyed | unchanged | planned
+    plan: Plan
+    duration_s: float
+    data: bool = False  # destroyed together with journals, database and secrets
+
+
+def start(
+    name: str | None,
+    *,
+    targets: TargetFactory = open_target,
+    confirm: Confirm = accept,
+    progress: Report = silent,
+    timeout_s: float | None = None,
+    dry_run: bool = False,
+    wait: bool = True,
+    lock_wait_s: float = 0.0,
+    prove: Prover = prove_by_order,
+) -> RolloutResult:
+    """Bring the last revision up again, or what is missing of it: the same plan as a deploy, with what was recorded."""
+    target = open_standing(name, targets=targets)
+    last = next(reversed(target.revisions()), None)
+    if last is None:
+        raise NotFound(
+            f"cannot start '{target.deployment}': no revision was ever recorded, its first deploy did not end well",
+            hint=f"deploy it: hftctl deploy {target.deployment}; or clear it away: hftctl destroy -p {target.deployment}",
+        )
+    release = last.release
+    request = Request(
+        verb="start",
+        why=f"start of revision {last.number}",
+        prove=prove,
+        confirm=confirm,
+        report=progress,
+        timeout_s=float(release.profile["rollout"]["timeout_s"]) if timeout_s is None else timeout_s,
+        lock_wait_s=lock_wait_s,
+        wait=wait,
+        dry_run=dry_run,
+    )
+    return roll(target, release, request)
+
+
+def stop(
+    name: str | None,
+    *,
+    targets: TargetFactory = open_target,
+    confirm: Confirm = accept,
+    progress: Report = silent,
+    dry_run: bool = False,
+    lock_wait_s: float = 0.0,
+) -> StopResult:
+    """Stop all components and keep everything on disk. It is journalled, so that `status` says stopped, not failed."""
+    started = time.monotonic()
+    target = open_standing(name, targets=targets)
+    plan, intention = _take_down("stop", target)
+    if not plan.pending and is_stopped(target):
+        return StopResult(target.deployment, target.name, "stop", "unchanged", plan, time.monotonic() - started)
+    if dry_run:
+        return StopResult(target.deployment, target.name, "stop", "planned", plan, time.monotonic() - started)
+    confirm_(confirm, intention)
+    with target.lock(intention.verb, wait_s=lock_wait_s):
+        _begin(target, "stop")
+        _say(progress, target, "applying", "stopping all components, the public door first", started)
+        target.stop()
+        target.journal().end("stopped")
+        _say(progress, target, "ready", "stopped; everything on disk is kept", started)
+    return StopResult(target.deployment, target.name, "stop", "stopped", plan, time.monotonic() - started)
+
+
+def destroy(
+    name: str | None,
+    *,
+    data: bool = False,
+    targets: TargetFactory = open_target,
+    confirm: Confirm = accept,
+    progress: Report = silent,
+    dry_run: bool = False,
+    lock_wait_s: float = 0.0,
+) -> StopResult:
+    """Stop and take away what a deploy wrote; journals, database and secrets only with `data`.
+
+    With `data`, what an earlier destroy had kept goes too. Killed anywhere, the same command ends it.
+    """
+    started = time.monotonic()
+    kept = data and name is not None and name not in find_deployments() and paths.layout(name).root.is_dir()
+    target = targets("local", str(name)) if kept else open_standing(which(name), targets=targets)
+    plan, intention = _take_down("destroy", target, data=data)
+    if dry_run:
+        result = StopResult(
+            target.deployment, target.name, "destroy", "planned", plan, time.monotonic() - started, data
+        )
+        return result
+    confirm_(confirm, intention)
+    with target.lock(intention.verb, wait_s=lock_wait_s):
+        _begin(target, "destroy")
+        _say(progress, target, "applying", "stopping all components, the public door first", started)
+        target.stop()
+        _say(
+            progress,
+            target,
+            "applying",
+            "removing" + (" everything, data included" if data else "; data stays"),
+            started,
+        )
+        target.remove(data=data)
+        _say(progress, target, "ready", "destroyed", started)
+    return StopResult(target.deployment, target.name, "destroy", "destroyed", plan, time.monotonic() - started, data)
+
+
+confirm_ = confirm  # the operations above take a parameter of that name
+
+
+def is_stopped(target: Target) -> bool:
+    """Whether the last thing somebody wanted was that nothing runs."""
+    last = target.journal().last()
+    return last is not None and last.verb == "stop"
+
+
+def _take_down(verb: str, target: Target, *, data: bool = False) -> tuple[Plan, Intention]:
+    plan = diff({}, target.observe())
+    last = next(reversed(target.revisions()), None)
+    environment = last.release.environment if last else ""
+    return plan, Intention(verb, target.deployment, target.name, environment, plan, data=data)
+
+
+def _begin(target: Target, verb: str) -> None:
+    last = next(reversed(target.revisions()), None)
+    target.journal().begin(
+        new_id(),
+        verb=verb,
+        actor=actor(),
+        why=verb,
+        from_revision=last.number if last else 0,
+        to_release="",
+        changes=(),
+    )
+
+
+def _say(progress: Report, target: Target, state: str, message: str, started: float) -> None:
+    progress(Progress(target.deployment, state, message, time.monotonic() - started))

@@ -1,0 +1,59 @@
+"""Which deployment is meant, and the target it stands on."""
+
+from __future__ import annotations
+
+import json
+
+from hftctl import paths
+from hftctl.errors import NotFound, UsageError
+from hftctl.operations.terms import TargetFactory
+from hftctl.targets.base import Target
+
+
+def open_target(target: str, deployment: str) -> Target:
+    """The driver is imported only here, so that nobody pays for the libraries of a target that is not used."""
+    paths.check_name(deployment)
+    if target == "local":
+        from hftctl.targets.local import LocalTarget
+
+        return LocalTarget(deployment)
+    raise UsageError(f"cannot deploy to {target!r}: this version of hftctl knows the target 'local'")
+
+
+def find_deployments() -> list[str]:
+    return paths.deployments()
+
+
+def which(name: str | None) -> str:
+    """The deployment called so; without a name the only one. Several: refused, and listed."""
+    standing = find_deployments()
+    if name is not None:
+        if paths.check_name(name) not in standing:
+            listed = f"; there are: {', '.join(standing)}" if standing else "; none stands"
+            raise NotFound(f"no deployment is named '{name}' in {paths.home()}{listed}", hint=f"hftctl deploy {name}")
+        return name
+    if not standing:
+        raise NotFound(f"no deployment stands in {paths.home()}", hint="bring one up: hftctl deploy local")
+    if len(standing) > 1:
+        raise UsageError(
+            f"which deployment? {len(standing)} stand here: {', '.join(standing)}",
+            hint=f"name one: -p {standing[0]}",
+        )
+    return standing[0]
+
+
+def open_standing(name: str | None, *, targets: TargetFactory = open_target) -> Target:
+    deployment = which(name)
+    return targets(_target_of(deployment), deployment)
+
+
+def _target_of(deployment: str) -> str:
+    try:
+        return str(json.loads(paths.layout(deployment).release.read_bytes())["target"])
+    except FileNotFoundError:
+        return "local"  # killed before its configuration was written: only the local target journals in the state home
+    except (ValueError, KeyError, TypeError) as error:
+        raise NotFound(
+            f"cannot tell where '{deployment}' stands: {paths.layout(deployment).release} is damaged ({error})",
+            hint=f"write it again: hftctl deploy {deployment}",
+        ) from error

@@ -1,0 +1,183 @@
+"""What stands, against what was recorded; what happened; what the components say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hftctl.errors import Degraded, HftctlError, NotFound
+from hftctl.operations.standing import open_standing, open_target
+from hftctl.operations.terms import TargetFactory
+from hftctl.plan.diff import diff
+from hftctl.plan.journal import Rollout
+from hftctl.release import Revision
+from hftctl.targets.base import ComponentStatus, Finding, LogLine, Target
+
+ENGINE_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True)
+class PartitionStatus:
+    """What an engine says about itself; `error` when it does not answer."""
+
+    partition: int
+    engine: Mapping[str, Any]
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class StatusReport:
+    deployment: str
+    target: str
+    environment: str
+    state: str  # ready | degraded | halted | stopped | interrupted | empty
+    message: str  # one sentence: why it is not ready
+    endpoint: str
+    revision: Revision | None
+    components: tuple[ComponentStatus, ...]
+    partitions: tuple[PartitionStatus, ...]
+    rollout: Rollout | None  # one that never ended
+    findings: tuple[Finding, ...]
+    hint: str = ""
+
+    @property
+    def error(self) -> HftctlError | None:
+        if self.state in ("ready", "stopped"):
+            return None
+        return Degraded(f"'{self.deployment}' on {self.target} is {self.state}: {self.message}", hint=self.hint)
+
+
+@dataclass(frozen=True)
+class History:
+    deployment: str
+    target: str
+    revisions: tuple[Revision, ...]  # oldest first
+    rollouts: tuple[Rollout, ...]  # those the journal still keeps, oldest first
+
+
+def status(name: str | None, *, targets: TargetFactory = open_target) -> StatusReport:
+    """Reads only: what is broken stays as it is, the hint says what repairs it."""
+    target = open_standing(name, targets=targets)
+    last = target.journal().last()
+    revision = next(reversed(target.revisions()), None)
+    stopped = last is not None and last.verb == "stop"
+    components = tuple(_as_wanted(component, stopped) for component in target.status())
+    interrupted = last if last is not None and last.open else None
+    partitions = () if stopped else tuple(_ask(target, partition) for partition in engines(components))
+    state, message, hint = _verdict(target, revision, components, partitions, interrupted, stopped)
+    return StatusReport(
+        deployment=target.deployment,
+        target=target.name,
+        environment=revision.release.environment if revision else "",
+        state=state,
+        message=message,
+        endpoint=target.endpoint(),
+        revision=revision,
+        components=components,
+        partitions=partitions,
+        rollout=interrupted,
+        findings=_findings(partitions),
+        hint=hint,
+    )
+
+
+def history(name: str | None, *, targets: TargetFactory = open_target) -> History:
+    target = open_standing(name, targets=targets)
+    return History(target.deployment, target.name, tuple(target.revisions()), tuple(target.journal().rollouts()))
+
+
+def logs(
+    name: str | None,
+    components: Sequence[str] = (),
+    *,
+    since_s: float | None = None,
+    follow: bool = False,
+    targets: TargetFactory = open_target,
+) -> Iterator[LogLine]:
+    """Every component, or those named (`gateway` means all gateways), one stream."""
+    target = open_standing(name, targets=targets)
+    there = [component.component for component in target.status()]
+    wanted = [name for name in there if not components or name in components or name.rpartition("-")[0] in components]
+    unknown = [
+        given for given in components if given not in there and not any(given == n.rpartition("-")[0] for n in there)
+    ]
+    if unknown:
+        raise NotFound(f"'{target.deployment}' has no component {', '.join(unknown)}; there are: {', '.join(there)}")
+    return target.logs(wanted, since_s=since_s, follow=follow)
+
+
+def engines(components: Sequence[ComponentStatus]) -> list[int]:
+    """Partitions, by the engines that own them. Needs no revision: halt must work in the middle of a first deploy."""
+    names = [component.component for component in components]
+    return sorted(int(name.removeprefix("engine-")) for name in names if name.startswith("engine-"))
+
+
+def _as_wanted(component: ComponentStatus, stopped: bool) -> ComponentStatus:
+    if stopped and component.state != "running":
+        return replace(component, state="stopped", message="stopped on request")
+    return component
+
+
+def _ask(target: Target, partition: int) -> PartitionStatus:
+    try:
+        return PartitionStatus(
+            partition, target.ask_engine(partition, {"command": "status"}, timeout_s=ENGINE_TIMEOUT_S)
+        )
+    except HftctlError as error:
+        return PartitionStatus(partition, {}, error.message)
+
+
+def _verdict(
+    target: Target,
+    revision: Revision | None,
+    components: Sequence[ComponentStatus],
+    partitions: Sequence[PartitionStatus],
+    interrupted: Rollout | None,
+    stopped: bool,
+) -> tuple[str, str, str]:
+    """State, why, and the next command."""
+    name = target.deployment
+    if interrupted is not None:
+        done = f"{len(interrupted.outcomes)} of {len(interrupted.changes)} changes made"
+        again = (
+            f"hftctl {interrupted.verb} -p {name}"
+            if interrupted.verb in ("stop", "destroy")
+            else f"hftctl deploy {name}"
+        )
+        return "interrupted", f"{interrupted.verb} {interrupted.id} by {interrupted.actor} never ended, {done}", again
+    if revision is None:
+        last = target.journal().last()
+        return "empty", f"no revision was recorded; {last.message if last else ''}", f"hftctl deploy {name}"
+    if stopped:
+        running = [component.component for component in components if component.state == "running"]
+        if running:
+            return "degraded", f"stopped, but still running: {', '.join(running)}", f"hftctl stop -p {name}"
+        return "stopped", "stopped on request; everything on disk is kept", f"hftctl start -p {name}"
+    ill = [f"{c.component} {c.message or c.state}" for c in components if not (c.state == "running" and c.ready)]
+    silent = [f"engine-{p.partition} {p.error}" for p in partitions if p.error]
+    missing = diff(target.desired(revision.release), target.observe()).pending
+    ill += [f"{c.subject} {c.cause}" for c in missing if not any(text.startswith(f"{c.subject} ") for text in ill)]
+    if ill or silent:
+        return "degraded", "; ".join(ill or silent), f"hftctl start -p {name}"
+    halted = [str(p.partition) for p in partitions if p.engine.get("halted")]
+    if halted:
+        return (
+            "halted",
+            f"partition {', '.join(halted)} takes no orders, cancels pass",
+            f"hftctl resume -p {name} --why TEXT",
+        )
+    return "ready", "", ""
+
+
+def _findings(partitions: Sequence[PartitionStatus]) -> tuple[Finding, ...]:
+    plain = [p.partition for p in partitions if p.engine.get("implementation") == "python"]
+    return tuple(
+        Finding(
+            "warning",
+            f"engine-{partition}",
+            "runs the plain-Python engine: correct, and many times slower",
+            "install a C compiler and Python's headers, then: hftctl build, hftctl deploy",
+        )
+        for partition in plain
+    )

@@ -1,0 +1,78 @@
+"""What operations take and give: callbacks of whoever calls, and results. Nothing here prints or asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hftctl.errors import Failed, HftctlError, Inconclusive, NotReverted
+from hftctl.plan.change import Plan
+from hftctl.plan.execute import Progress
+from hftctl.targets.base import Finding, Target
+
+
+@dataclass(frozen=True)
+class Intention:
+    """What is about to be done, for the person who confirms it."""
+
+    verb: str  # deploy, apply, start, stop, destroy, halt, resume
+    deployment: str
+    target: str
+    environment: str
+    plan: Plan
+    findings: tuple[Finding, ...] = ()  # warnings of the preflight
+    data: bool = False  # destroy: journals, database and secrets go too
+
+
+TargetFactory = Callable[[str, str], Target]  # (local | compose | kubernetes, deployment)
+Confirm = Callable[[Intention], bool]  # False: declined; raises ConfirmationNeeded where nobody can be asked
+Report = Callable[[Progress], None]
+
+
+def accept(_intention: Intention) -> bool:
+    """The confirmation of who said --yes."""
+    return True
+
+
+def silent(_progress: Progress) -> None:
+    """For whoever looks at the result only."""
+
+
+@dataclass(frozen=True)
+class RolloutResult:
+    """How a rollout ended. The first line for the operator is `cause`, when there is one."""
+
+    deployment: str
+    target: str
+    verb: str
+    result: str  # ready | unchanged | planned | reverted | failed | inconclusive
+    plan: Plan
+    endpoint: str
+    duration_s: float
+    rollout: str = ""
+    release: str = ""  # hash
+    revision: int | None = None  # the one that stands now
+    cause: str = ""
+    evidence: tuple[str, ...] = ()  # last log lines of what failed, taken before the revert
+    left: tuple[str, ...] = ()  # failed: what stands that should not
+    proofs: tuple[Mapping[str, Any], ...] = ()  # per partition: the order it proved itself with
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def error(self) -> HftctlError | None:
+        """What to exit with; None for success."""
+        tried = f"cannot {self.verb} '{self.deployment}' on {self.target}: {self.cause}"
+        look = f"look closer: hftctl logs -p {self.deployment}"
+        match self.result:
+            case "reverted":
+                return Failed(f"{tried} (reverted; what stood before stands again)", hint=look)
+            case "failed":
+                stands = "; ".join(self.left)
+                return NotReverted(f"{tried} (not reverted{': ' if stands else ''}{stands})", hint=look)
+            case "inconclusive":
+                return Inconclusive(
+                    f"'{self.deployment}' stands on {self.target} but was not proved: {self.cause}",
+                    hint=f"when that is over, prove it: hftctl deploy {self.deployment}",
+                )
+        return None

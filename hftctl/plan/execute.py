@@ -1,0 +1,179 @@
+"""The one way to apply a plan to an actuator, and to take it back. The one loop that waits is here too.
+
+Journal before apply: at every point the journal names each subject that may differ from the state before, so whoever
+comes after a crash knows what to converge. A change is made only after its intent is durable.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from hftctl.errors import HftctlError
+from hftctl.plan.actuator import Actuator, Answer, Readiness
+from hftctl.plan.change import Change, Op, Spec
+from hftctl.plan.diff import change as change_between
+from hftctl.plan.interrupts import Interrupts
+from hftctl.plan.journal import Rollout, RolloutJournal
+
+POLL_S = (0.01, 0.02, 0.05, 0.1)  # then 0.1: a part that starts in 50 ms is not waited for in seconds
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One state change of one subject."""
+
+    subject: str
+    state: str  # applying | waiting | ready | failed | reverting | reverted
+    message: str
+    elapsed_s: float
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The true cause first; then what was seen at that moment, before anything was taken back."""
+
+    subject: str
+    cause: str
+    evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Limits:
+    timeout_s: float = 120.0  # for all waiting together; a revert has as much again
+    no_activity_s: float = 60.0  # one subject saying the same thing for so long has failed
+
+
+class Stopped(Exception):
+    """A signal asked to stop; everything begun is in the journal."""
+
+    def __init__(self, signal: str) -> None:
+        super().__init__(signal)
+        self.signal = signal
+
+
+class Execution:
+    """Applies one rollout that the journal has begun."""
+
+    def __init__(
+        self,
+        actuator: Actuator,
+        journal: RolloutJournal,
+        rollout: Rollout,
+        *,
+        limits: Limits,
+        progress: Callable[[Progress], None],
+        evidence: Callable[[str], Sequence[str]],
+        interrupts: Interrupts,
+    ) -> None:
+        self._actuator = actuator
+        self._journal = journal
+        self._rollout = rollout
+        self._limits = limits
+        self._progress = progress
+        self._evidence = evidence
+        self._interrupts = interrupts
+        self._reverting = False
+        self._started = time.monotonic()
+        self._deadline = self._started + limits.timeout_s
+
+    def apply(self, *, wait_for_last: bool = True) -> Failure | None:
+        """Make every change and wait for it, in order; stop at the first failure. Raises Stopped at a safe point."""
+        changes = self._rollout.changes
+        for index, change in enumerate(changes):
+            self._stop_if_asked()
+            self._journal.intent(index)
+            self._rollout.intents.add(index)
+            self._say(change.subject, "applying", f"{change.op} ({change.cause})")
+            failure = self._apply_one(change)
+            if failure is None and change.op is not Op.DELETE and (wait_for_last or index + 1 < len(changes)):
+                failure = self.wait(change.subject)
+            self._journal.outcome(index, failure.cause if failure else "")
+            if failure is not None:
+                return failure
+        return None
+
+    def wait(self, subject: str) -> Failure | None:
+        """Until the subject is ready, has failed for good, says nothing new for too long, or the time is up."""
+        heard: Readiness | None = None
+        heard_at = time.monotonic()
+        polls = 0
+        while True:
+            try:
+                now = self._actuator.readiness(subject)
+            except HftctlError as error:
+                now = Readiness(Answer.FAILED, error.message)
+            at = time.monotonic()
+            if now != heard:
+                heard, heard_at = now, at
+                self._say(subject, now.answer.value, now.message)
+            if now.answer is Answer.READY:
+                return None
+            if now.answer is Answer.FAILED:
+                return self._failure(subject, now.message)
+            if at - heard_at >= self._limits.no_activity_s:
+                return self._failure(subject, f"{now.message} (nothing new for {at - heard_at:.0f} s)")
+            if at >= self._deadline:
+                return self._failure(subject, f"not ready after {self._limits.timeout_s:g} s: {now.message}")
+            self._stop_if_asked()
+            time.sleep(POLL_S[min(polls, len(POLL_S) - 1)])
+            polls += 1
+
+    def revert(self, failure: Failure) -> tuple[str, ...]:
+        """Lead everything touched back to the baseline, the last first; what could not be is returned in sentences.
+
+        A signal is noted and the revert goes on: half a revert helps nobody. A second one leaves.
+        """
+        self._journal.reverting(failure.cause)
+        self._deadline = time.monotonic() + self._limits.timeout_s
+        self._reverting, self._interrupts.received = True, ""
+        baseline, touched = self._rollout.baseline, self._rollout.touched
+        left: list[str] = []
+        for subject in reversed(touched):
+            self._say(subject, "reverting", _back_to(baseline[subject]))
+            try:
+                back = change_between(subject, self._actuator.observe().get(subject), baseline[subject])
+                if back.op is not Op.KEEP:
+                    self._actuator.apply(back)
+            except (HftctlError, OSError) as error:
+                left.append(f"{subject} could not be taken back: {_sentence(error)}")
+                self._say(subject, "failed", left[-1])
+        left += self._not_ready(subject for subject in touched if baseline[subject] is not None)
+        return tuple(left)
+
+    def _not_ready(self, subjects: Iterable[str]) -> list[str]:
+        found: list[str] = []
+        for subject in subjects:
+            failure = self.wait(subject)
+            if failure is None:
+                self._say(subject, "reverted", "as it was before")
+            else:
+                found.append(f"{subject} was taken back and is not ready: {failure.cause}")
+        return found
+
+    def _apply_one(self, change: Change) -> Failure | None:
+        try:
+            self._actuator.apply(change)
+        except (HftctlError, OSError) as error:
+            return self._failure(change.subject, _sentence(error))
+        return None
+
+    def _failure(self, subject: str, cause: str) -> Failure:
+        self._say(subject, "failed", cause)
+        return Failure(subject, f"{subject}: {cause}", tuple(self._evidence(subject)))
+
+    def _stop_if_asked(self) -> None:
+        if self._interrupts.received and not self._reverting:
+            raise Stopped(self._interrupts.received)
+
+    def _say(self, subject: str, state: str, message: str) -> None:
+        self._progress(Progress(subject, state, message, time.monotonic() - self._started))
+
+
+def _sentence(error: Exception) -> str:
+    return error.message if isinstance(error, HftctlError) else str(error)
+
+
+def _back_to(spec: Spec | None) -> str:
+    return "remove: it was not there before" if spec is None else "back to what stood before"
