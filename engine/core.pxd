@@ -1,0 +1,142 @@
+# Making and freeing a Core, and the loop over records. Everything the hot path may need is reserved here, before it runs.
+from libc.stdint cimport uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, realloc
+from engine.administration cimport (
+    book_free, define_account, define_instrument, mass_cancel, roll_client_ids, set_halted,
+)
+from engine.client_ids cimport grow_ids, table_make
+from engine.events cimport refuse
+from engine.invariants cimport first_broken
+from engine.layout cimport (
+    BAD_FIELD, CANCEL, CHECK_EVERY_COMMAND, Command, DEFINE_ACCOUNT, DEFINE_INSTRUMENT, Event, HALT, HIGH_BIT,
+    LIKELY, MASS_CANCEL, NEW, PREFETCH, REPLACE, RESUME, ROLL_CLIENT_IDS, Record, UNLIKELY, prefault, release, reserve,
+)
+from engine.orders cimport cancel_order, new_order, replace_order
+from engine.pool cimport home_slot
+from engine.types cimport Core, IdEntry, Order
+
+cdef enum:
+    LIVE_ORDERS_LIMIT = 1 << 30     # of max_live_orders; numbers have 32 bits
+    PREFETCH_AHEAD = 8              # records
+    EVENTS_BEYOND_FILLS = 3         # a command causes at most two events per live order, and these
+    EVENTS_PREFAULTED = 1 << 13
+
+cdef inline void core_free(Core* core) noexcept nogil:
+    cdef uint32_t i
+    if core == NULL:
+        return
+    for i in range(core.symbols):
+        book_free(core.books[i])
+    free(core.books)
+    free(core.accounts)
+    free(core.events)
+    release(core.orders, (<uint64_t>core.max_live_orders + 1) * sizeof(Order))
+    release(core.index, (core.index_mask + 1) * sizeof(uint64_t))
+    release(core.selection, (<uint64_t>core.max_live_orders + 1) * sizeof(uint64_t))
+    for i in range(2):
+        release(core.ids[i].entries, core.ids[i].slots * sizeof(IdEntry))
+    free(core)
+
+cdef inline Core* core_make(uint32_t max_live_orders, uint32_t client_ids_max, const uint64_t* secret) noexcept nogil:
+    """NULL: no memory. What a full engine needs is reserved and faulted in; books and events come as they are used."""
+    cdef Core* core = <Core*>calloc(1, sizeof(Core))
+    cdef uint64_t numbers = <uint64_t>max_live_orders + 1, slots = 64, id_slots, with_live
+    if core == NULL:
+        return NULL
+    while slots * 5 < numbers * 8:
+        slots *= 2
+    core.max_live_orders = max_live_orders
+    core.fresh = 1
+    core.index_mask = slots - 1
+    core.index_shift = 64 - <uint32_t>HIGH_BIT(slots)
+    core.secret[0] = secret[0]
+    core.secret[1] = secret[1]
+    # Two thirds full at client_ids_max; five sixths with the ids of all live orders carried over as well.
+    id_slots = <uint64_t>client_ids_max * 3 // 2
+    with_live = (<uint64_t>client_ids_max + max_live_orders) * 6 // 5
+    id_slots = 64 + (with_live if with_live > id_slots else id_slots)
+    core.orders = <Order*>reserve(numbers * sizeof(Order))
+    core.index = <uint64_t*>reserve(slots * sizeof(uint64_t))
+    core.selection = <uint64_t*>reserve(numbers * sizeof(uint64_t))
+    core.events_capacity = 2 * numbers + EVENTS_PREFAULTED
+    core.events = <Event*>realloc(NULL, core.events_capacity * sizeof(Event))
+    if (core.orders == NULL or core.index == NULL or core.selection == NULL or core.events == NULL
+            or not table_make(&core.ids[0], id_slots) or not table_make(&core.ids[1], id_slots)):
+        core_free(core)
+        return NULL
+    prefault(core.orders, numbers * sizeof(Order))
+    prefault(core.index, slots * sizeof(uint64_t))
+    prefault(core.events, EVENTS_PREFAULTED * sizeof(Event))
+    return core
+
+cdef inline bint make_room(Core* core, const Command* command) noexcept nogil:
+    """For the most events and ids this command can cause. False: no memory, and nothing has changed."""
+    cdef uint64_t events = core.events_used + 2 * <uint64_t>core.live + EVENTS_BEYOND_FILLS, capacity
+    cdef uint64_t ids = core.ids[core.younger].count + 1
+    cdef Event* grown
+    if UNLIKELY(events > core.events_capacity):
+        capacity = events if events > 2 * core.events_capacity else 2 * core.events_capacity
+        grown = <Event*>realloc(core.events, capacity * sizeof(Event))
+        if grown == NULL:
+            return False
+        core.events = grown
+        core.events_capacity = capacity
+    if UNLIKELY(command.kind == ROLL_CLIENT_IDS):
+        ids += core.live
+    while UNLIKELY(ids > core.ids[core.younger].limit):
+        if not grow_ids(core, core.younger):
+            return False
+    return True
+
+cdef inline bint apply_record(Core* core, const Record* record) noexcept nogil:
+    cdef const Command* command = &record.command
+    if UNLIKELY(not make_room(core, command)):
+        return False
+    core.sequence += 1
+    core.time_ns = record.time_ns
+    core.event_index = 0
+    if LIKELY(command.kind == NEW):
+        new_order(core, command)
+    elif command.kind == CANCEL:
+        cancel_order(core, command)
+    elif command.kind == REPLACE:
+        replace_order(core, command)
+    elif command.kind == MASS_CANCEL:
+        mass_cancel(core, command)
+    elif command.kind == HALT or command.kind == RESUME:
+        set_halted(core, command, command.kind == HALT)
+    elif command.kind == DEFINE_INSTRUMENT:
+        return define_instrument(core, command)
+    elif command.kind == DEFINE_ACCOUNT:
+        return define_account(core, command)
+    elif command.kind == ROLL_CLIENT_IDS:
+        roll_client_ids(core, command)
+    else:
+        refuse(core, command, BAD_FIELD)
+    return True
+
+cdef inline uint64_t first_out_of_order(Core* core, const Record* records, uint64_t n) noexcept nogil:
+    """Index of the first record whose sequence does not follow; n when all do."""
+    cdef uint64_t i
+    for i in range(n):
+        if records[i].sequence != core.sequence + 1 + i:
+            return i
+    return n
+
+cdef inline uint64_t apply_records(Core* core, const Record* records, uint64_t n) noexcept nogil:
+    """Returns how many were applied: fewer than n only when memory ran out, and then for good. The events stand in
+    core.events[: core.events_used] until the next call."""
+    cdef uint64_t i
+    core.events_used = 0
+    if UNLIKELY(core.broken):
+        return 0
+    for i in range(n):
+        if i + PREFETCH_AHEAD < n:      # never past the buffer
+            PREFETCH(&core.index[home_slot(core, <uint64_t>records[i + PREFETCH_AHEAD].command.target)])
+        if UNLIKELY(not apply_record(core, &records[i])):
+            core.broken = True
+            return i
+        if CHECK_EVERY_COMMAND and first_broken(core, False) != NULL:
+            core.broken = True
+            return i
+    return n

@@ -1,0 +1,205 @@
+"""The compiled engine: the same bytes as engine/reference.py, for the same records.
+
+This is the one translation unit that brings the .pxd modules together; each of them says at its top what it holds.
+"""
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+
+import os
+
+from engine import state
+from engine.api import Book, Level
+from engine.administration cimport select_orders
+from engine.client_ids cimport IdKey, has_id, hash_body, hash_id, known_id
+from engine.core cimport LIVE_ORDERS_LIMIT, apply_records, core_free, core_make, first_out_of_order
+from engine.invariants cimport first_broken
+from engine.ladder cimport key_below, level_at, price_of
+from engine.layout cimport COMMAND_BYTES, EMPTY_SIDE, RECORD_BYTES, SEQUENCE_MASK
+from engine.pool cimport find_order
+from engine.types cimport Book as CBook, Core, IdEntry, Level as CLevel, Order
+
+cdef enum:
+    GIL_FREE_FROM = 256     # records; for fewer, giving the GIL away costs more than it frees
+
+
+cdef class Engine:
+    """See engine/api.py."""
+
+    implementation = "cython"
+
+    def __cinit__(self, *, max_live_orders, client_ids_max):
+        if not 1 <= max_live_orders <= LIVE_ORDERS_LIMIT or not 1 <= client_ids_max <= LIVE_ORDERS_LIMIT:
+            raise ValueError(
+                f"max_live_orders ({max_live_orders}) and client_ids_max ({client_ids_max}) "
+                f"must be between 1 and {LIVE_ORDERS_LIMIT}"
+            )
+        cdef uint64_t secret[2]
+        drawn = os.urandom(sizeof(secret))
+        memcpy(secret, <const char*>drawn, sizeof(secret))
+        self.core = core_make(max_live_orders, client_ids_max, secret)
+        if self.core == NULL:
+            raise MemoryError(
+                f"cannot reserve memory for {max_live_orders} live orders and {client_ids_max} client ids: "
+                "lower max_live_orders or client_ids_max"
+            )
+
+    def __dealloc__(self):
+        core_free(self.core)
+
+    # ---- C face
+
+    cdef int64_t find_command(self, const Command* command) noexcept nogil:
+        cdef IdKey key
+        cdef IdEntry* entry
+        cdef int64_t sequence
+        if not has_id(command):
+            return 0
+        hash_id(self.core, command, &key)
+        entry = known_id(self.core, &key)
+        if entry == NULL:
+            return 0
+        sequence = <int64_t>(entry.stamp & SEQUENCE_MASK)
+        return sequence if entry.body == hash_body(self.core, command) else -sequence
+
+    cdef const Event* run(self, const Record* records, uint64_t count, uint64_t* events) except NULL:
+        """Applies; the events stay where they are until the next call."""
+        cdef uint64_t applied = first_out_of_order(self.core, records, count)
+        if applied != count:
+            raise ValueError(
+                f"record with sequence {records[applied].sequence} where {self.core.sequence + 1 + applied} was due; "
+                "nothing was applied"
+            )
+        if count >= GIL_FREE_FROM:
+            with nogil:
+                applied = apply_records(self.core, records, count)
+        else:
+            applied = apply_records(self.core, records, count)
+        if applied != count:
+            self._raise_broken(applied, count)
+        events[0] = self.core.events_used
+        return self.core.events
+
+    def _raise_broken(self, applied, count):
+        cdef const char* broken = first_broken(self.core, False)
+        if broken != NULL:
+            raise AssertionError(f"after command {self.core.sequence}: {broken.decode()}")
+        raise MemoryError(
+            f"no memory for command {self.core.sequence + 1}; {applied} of {count} records were applied and their "
+            "events are lost: start a new engine from the journal"
+        )
+
+    # ---- Python face
+
+    def apply(self, records):
+        cdef Py_buffer view
+        cdef uint64_t events
+        cdef const Event* first
+        PyObject_GetBuffer(records, &view, PyBUF_SIMPLE)
+        try:
+            if view.len % RECORD_BYTES != 0:
+                raise ValueError(f"{view.len} bytes are no whole number of records of {RECORD_BYTES} bytes")
+            first = self.run(<const Record*>view.buf, <uint64_t>view.len // RECORD_BYTES, &events)
+            return PyBytes_FromStringAndSize(<const char*>first, <Py_ssize_t>(events * sizeof(Event)))
+        finally:
+            PyBuffer_Release(&view)
+
+    def find(self, command):
+        cdef Py_buffer view
+        PyObject_GetBuffer(command, &view, PyBUF_SIMPLE)
+        try:
+            if view.len < COMMAND_BYTES:
+                raise ValueError(f"{view.len} bytes are no command of {COMMAND_BYTES} bytes")
+            return self.find_command(<const Command*>view.buf)
+        finally:
+            PyBuffer_Release(&view)
+
+    @property
+    def sequence(self):
+        return self.core.sequence
+
+    @property
+    def events(self):
+        return self.core.ordinal
+
+    @property
+    def trades(self):
+        return self.core.trades
+
+    @property
+    def live(self):
+        return self.core.live
+
+    @property
+    def halted(self):
+        return bool(self.core.halted)
+
+    @property
+    def client_ids(self):
+        return self.core.ids[self.core.younger].count
+
+    def last_event(self, order):
+        if not 0 < order <= self.core.sequence:
+            return 0
+        cdef uint32_t number = find_order(self.core, order)
+        return self.core.orders[number].last_event if number != 0 else 0
+
+    def live_orders(self, account=0, symbol=0, after=0, limit=1000):
+        cdef uint32_t n = select_orders(self.core, account, symbol, after), i
+        return [self.core.selection[i] for i in range(min(n, max(limit, 0)))]
+
+    def book(self, symbol, depth):
+        if not 1 <= symbol <= self.core.symbols:
+            return Book([], [])
+        return Book(self._levels(symbol, 0, depth), self._levels(symbol, 1, depth))
+
+    cdef list _levels(self, uint32_t symbol, uint32_t s, depth):
+        cdef CBook* book = self.core.books[symbol - 1]
+        cdef int64_t key = book.sides[s].best
+        cdef CLevel* level
+        levels = []
+        while key != EMPTY_SIDE and len(levels) < depth:
+            level = level_at(book, s, key)
+            lots = (<object>level.lots_high << 64) | level.lots_low
+            levels.append(Level(price_of(book, key, s), lots, level.count))
+            key = key_below(&book.sides[s], key)
+        return levels
+
+    def state_hash(self):
+        return state.digest(self._state())
+
+    def _state(self):
+        cdef Core* core = self.core
+        cdef uint32_t i, s
+        counters = (core.sequence, core.ordinal, core.trades, core.live, self.client_ids, self.halted)
+        yield state.STATE.pack(*counters, core.symbols, core.accounts_count)
+        for i in range(core.symbols):
+            yield PyBytes_FromStringAndSize(<const char*>&core.books[i].definition, COMMAND_BYTES)
+        for i in range(core.accounts_count):
+            yield PyBytes_FromStringAndSize(<const char*>&core.accounts[i], sizeof(core.accounts[i]))
+        for i in range(core.symbols):
+            for s in range(2):
+                yield from self._resting(i, s)
+
+    def _resting(self, uint32_t i, uint32_t s):
+        cdef CBook* book = self.core.books[i]
+        cdef int64_t key = book.sides[s].best
+        cdef uint32_t number
+        cdef Order* order
+        while key != EMPTY_SIDE:
+            number = level_at(book, s, key).head
+            while number != 0:
+                order = &self.core.orders[number]
+                yield state.ORDER.pack(
+                    order.sequence, order.price, order.quantity, order.leaves, order.last_event, order.account,
+                    order.symbol, order.side, order.type, order.tif, order.flags,
+                )
+                number = order.next
+            key = key_below(&book.sides[s], key)
+
+    def check_invariants(self):
+        cdef const char* broken = first_broken(self.core, True)
+        if broken != NULL:
+            raise AssertionError(broken.decode())
