@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from hftctl.checks.door import Door, refusal
 from hftctl.errors import HftctlError, NotFound, NotReverted, UsageError
@@ -18,7 +20,8 @@ from hftctl.plan.change import Plan
 from hftctl.targets.base import Target
 
 ADMIN_TIMEOUT_S = 2.0
-WHY_CHARACTERS_MAX = 200
+HTTP_TIMEOUT_S = 10.0  # a gateway holds the request while an engine restarts
+WHY = re.compile(r"[ -~]{1,44}")  # what a command of the engine's journal has room for
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ def halt(
     name: str | None, *, why: str = "", targets: TargetFactory = open_target, confirm: Confirm = accept
 ) -> HaltResult:
     """Every partition refuses new orders from now on, over a restart too; cancels pass."""
-    return _tell(name, "halt", why or f"halt by {actor()}", targets, confirm)
+    return _tell(name, "halt", why or f"halt by {actor()}"[:44], targets, confirm)
 
 
 def resume(
@@ -67,8 +70,8 @@ def resume(
 
 def _tell(name: str | None, verb: str, why: str, targets: TargetFactory, confirm: Confirm) -> HaltResult:
     why = why.strip()
-    if len(why) > WHY_CHARACTERS_MAX:
-        raise UsageError(f"the reason has {len(why)} characters; it may have {WHY_CHARACTERS_MAX}")
+    if not WHY.fullmatch(why):
+        raise UsageError(f"the reason {why!r} has {len(why)} characters; it may have 44, all of them printable ASCII")
     target = open_standing(name, targets=targets)
     partitions = engines(target.status())
     if not partitions:
@@ -78,7 +81,7 @@ def _tell(name: str | None, verb: str, why: str, targets: TargetFactory, confirm
     confirm_(confirm, Intention(verb, target.deployment, target.name, environment, Plan(())))
     found = [_timed(partition, "admin", partial(_by_admin, target, partition, verb, why)) for partition in partitions]
     if not all(result.done for result in found):
-        by_http = _timed(-1, "http", partial(_by_http, target, verb, why))
+        by_http = _by_http(target, verb, why)
         found = [result if result.done else _merged(result, by_http) for result in found]
     return HaltResult(target.deployment, target.name, verb, why, tuple(found))
 
@@ -90,13 +93,25 @@ def _by_admin(target: Target, partition: int, verb: str, why: str) -> str:
     return f"sequence {answer['sequence']}" if "sequence" in answer else "done"
 
 
-def _by_http(target: Target, verb: str, why: str) -> str:
-    """All partitions at once, through the gateways."""
-    with Door(target.endpoint(), api_key=target.operator_key(), timeout_s=ADMIN_TIMEOUT_S) as door:
-        status, read = door.ask("POST", f"/{verb}", body={"why": why})
-        if status != 200:
-            raise refusal(f"POST /{verb}", status, read)
-    return "by the gateway"
+def _by_http(target: Target, verb: str, why: str) -> Callable[[int], str]:
+    """Tell all partitions at once through a gateway; what is returned says it for one, or raises for it."""
+
+    def answer(partition: int) -> str:
+        if failure is not None:
+            raise failure
+        for state in read.get("partitions", ()):
+            if state.get("partition") == partition and "error" not in state:
+                return f"sequence {state.get('sequence')}"
+        raise refusal(f"POST /{verb}", status, read)
+
+    failure: HftctlError | None = None
+    status, read = 0, dict[str, Any]()
+    try:
+        with Door(target.endpoint(), api_key=target.operator_key(), timeout_s=HTTP_TIMEOUT_S) as door:
+            status, read = door.ask("POST", f"/{verb}", body={"why": why})
+    except HftctlError as error:
+        failure = error
+    return answer
 
 
 def _timed(partition: int, how: str, act: Callable[[], str]) -> PartitionHalt:
@@ -108,6 +123,7 @@ def _timed(partition: int, how: str, act: Callable[[], str]) -> PartitionHalt:
     return PartitionHalt(partition, done, how, message, round((time.monotonic() - started) * 1e3, 3))
 
 
-def _merged(by_admin: PartitionHalt, by_http: PartitionHalt) -> PartitionHalt:
-    message = by_http.message if by_http.done else f"{by_admin.message}; {by_http.message}"
-    return PartitionHalt(by_admin.partition, by_http.done, "http", message, by_admin.duration_ms + by_http.duration_ms)
+def _merged(by_admin: PartitionHalt, by_http: Callable[[int], str]) -> PartitionHalt:
+    second = _timed(by_admin.partition, "http", partial(by_http, by_admin.partition))
+    message = second.message if second.done else f"{by_admin.message}; {second.message}"
+    return replace(second, message=message, duration_ms=by_admin.duration_ms + second.duration_ms)

@@ -78,7 +78,7 @@ def stop(
     started = time.monotonic()
     target = open_standing(name, targets=targets)
     plan, intention = _take_down("stop", target)
-    if not plan.pending and is_stopped(target):
+    if not plan.pending and _is_stopped(target):
         return StopResult(target.deployment, target.name, "stop", "unchanged", plan, time.monotonic() - started)
     if dry_run:
         return StopResult(target.deployment, target.name, "stop", "planned", plan, time.monotonic() - started)
@@ -135,10 +135,9 @@ def destroy(
 confirm_ = confirm  # the operations above take a parameter of that name
 
 
-def is_stopped(target: Target) -> bool:
-    """Whether the last thing somebody wanted was that nothing runs."""
+def _is_stopped(target: Target) -> bool:
     last = target.journal().last()
-    return last is not None and last.verb == "stop"
+    return last is not None and last.verb == "stop" and not last.open
 
 
 def _take_down(verb: str, target: Target, *, data: bool = False) -> tuple[Plan, Intention]:

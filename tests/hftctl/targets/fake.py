@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import time
+import warnings
 from pathlib import Path
 
 from hftctl.errors import Failed, NotFound
@@ -34,7 +35,7 @@ def profile(name="fake", version=1, gateways=1, **more):
 
 
 def release(**fields):
-    values = profile(**fields)
+    values = profile(**{key: value for key, value in fields.items() if key not in ("target", "environment")})
     return Release(values["name"], "fake", "development", values, {"engine": "e", "stack": "s"})
 
 
@@ -180,10 +181,12 @@ class FakeTarget:
 
     def remove(self, *, data):
         for folder in (self.layout.run, self.layout.logs, self.layout.revisions):
+            self.at(f"before removing {folder.name}")
             shutil.rmtree(folder, ignore_errors=True)
         self.layout.release.unlink(missing_ok=True)
         if data:
             shutil.rmtree(self.layout.data, ignore_errors=True)
+        self.at("before removing the journal")
         self.layout.rollout_journal.unlink()
         if data:
             shutil.rmtree(self.layout.root)
@@ -192,7 +195,9 @@ class FakeTarget:
 def killed_at(point_number, act):
     """Run `act(hook)` in a child that kills itself with SIGKILL at the nth point; True when it came that far."""
     sys.stdout.flush()
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a test runner may have threads; none holds a lock of ours
+        child = os.fork()
     if child == 0:
         count = 0
 

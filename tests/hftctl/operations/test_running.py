@@ -1,0 +1,174 @@
+import os
+import signal
+
+import pytest
+
+from hftctl.errors import ConfirmationNeeded, Interrupted, NotFound, UsageError
+from hftctl.operations.deploy import deploy
+from hftctl.operations.halt import halt, resume
+from hftctl.operations.running import destroy, start, stop
+from hftctl.operations.standing import which
+from hftctl.operations.status import history, logs, status
+from tests.hftctl.targets.fake import FakeTarget, profile
+
+
+def proved(*_arguments):
+    return [{"order": {"order_id": "0-1"}}]
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HFTCTL_HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def targets(home):
+    return lambda _target, name: FakeTarget(home, name)
+
+
+def up(targets, **fields):
+    return deploy(profile(**fields), targets=targets, no_build=True, prove=proved)
+
+
+def test_without_a_name_the_only_deployment_is_meant(home, targets):
+    with pytest.raises(NotFound, match="no deployment stands in"):
+        which(None)
+    up(targets)
+    assert which(None) == "fake"
+    up(targets, name="other")
+    with pytest.raises(UsageError, match="2 stand here: fake, other") as caught:
+        which(None)
+    assert caught.value.hint == "name one: -p fake"
+    with pytest.raises(NotFound, match="no deployment is named 'third'"):
+        which("third")
+
+
+def test_a_stopped_deployment_is_stopped_and_not_failed(targets):
+    up(targets)
+    assert status(None, targets=targets).state == "ready"
+    assert stop(None, targets=targets).result == "stopped"
+    report = status(None, targets=targets)
+    assert (report.state, report.error) == ("stopped", None)
+    assert {component.state for component in report.components} == {"stopped"}
+    assert report.hint == "hftctl start -p fake"
+    assert stop(None, targets=targets, confirm=None).result == "unchanged"
+
+
+def test_start_brings_up_what_is_down_and_only_that(targets):
+    up(targets)
+    target = targets("fake", "fake")
+    state = target.observe()
+    del state["gateway-0"]
+    target._write(state)
+    report = status(None, targets=targets)
+    assert (report.state, report.error.exit_code) == ("degraded", 9)
+    assert "gateway-0" in report.message
+    assert report.hint == "hftctl start -p fake"
+    result = start(None, targets=targets, prove=proved)
+    assert [change.subject for change in result.plan.pending] == ["gateway-0"]
+    assert (result.result, result.revision) == ("ready", 1)
+    assert start(None, targets=targets, prove=None).result == "unchanged"
+
+
+def test_start_without_a_revision_says_what_to_do(targets):
+    up(targets, refused=["engine-0"])
+    with pytest.raises(NotFound, match="no revision was ever recorded"):
+        start(None, targets=targets)
+    report = status(None, targets=targets)
+    assert report.state == "empty"
+    assert "exec format error" in report.message
+
+
+def test_destroy_keeps_data_unless_asked_and_takes_it_later(home, targets):
+    up(targets)
+    (home / "fake/data/precious").write_text("journal")
+    assert destroy(None, targets=targets).result == "destroyed"
+    assert (home / "fake/data/precious").exists()
+    with pytest.raises(NotFound, match="no deployment is named 'fake'"):
+        destroy("fake", targets=targets)
+    up(targets)
+    destroy(None, targets=targets)
+    heard = []
+    with pytest.raises(ConfirmationNeeded):
+        destroy("fake", data=True, targets=lambda _t, n: FakeTarget(home, n), confirm=refuse_to_answer(heard))
+    assert heard[0].data
+
+
+def refuse_to_answer(heard):
+    def confirm(intention):
+        heard.append(intention)
+        raise ConfirmationNeeded("needs --yes")
+
+    return confirm
+
+
+def test_dry_runs_change_nothing(targets):
+    up(targets)
+    before = targets("fake", "fake").observe()
+    assert stop(None, targets=targets, dry_run=True, confirm=None).result == "planned"
+    assert len(destroy(None, data=True, targets=targets, dry_run=True, confirm=None).plan.pending) == 4
+    assert targets("fake", "fake").observe() == before
+
+
+def test_history_tells_revisions_and_rollouts(targets):
+    up(targets)
+    up(targets, version=2, broken=["nginx"])
+    up(targets, version=3)
+    told = history(None, targets=targets)
+    assert [revision.number for revision in told.revisions] == [1, 2]
+    assert [rollout.result for rollout in told.rollouts] == ["ready", "reverted", "ready"]
+
+
+def test_logs_of_a_kind_of_component(targets):
+    up(targets, gateways=2)
+    assert [line.component for line in logs(None, ["gateway"], targets=targets)] == ["gateway-0", "gateway-1"]
+    with pytest.raises(NotFound, match="has no component trader"):
+        logs(None, ["trader"], targets=targets)
+
+
+def test_halt_and_resume_reach_the_engine_while_the_lock_is_held(targets):
+    up(targets)
+    with targets("fake", "fake").lock("a long deploy", wait_s=0):
+        result = halt(None, why="bad feed", targets=targets)
+    assert result.error is None
+    assert [(p.partition, p.done, p.how) for p in result.partitions] == [(0, True, "admin")]
+    report = status(None, targets=targets)
+    assert (report.state, report.error.exit_code) == ("halted", 9)
+    assert "hftctl resume" in report.hint
+    assert resume(None, why="feed is back", targets=targets).error is None
+    assert status(None, targets=targets).state == "ready"
+
+
+def test_a_halt_that_nobody_heard_says_both_ways_it_tried(targets):
+    up(targets)
+    target = targets("fake", "fake")
+    target._write({"nginx": target.observe()["nginx"]})
+    result = halt(None, targets=targets)
+    assert result.error.exit_code == 4
+    assert "cannot reach engine-0: connection refused" in result.error.message
+    assert "POST http://127.0.0.1:1/halt" in result.error.message
+
+
+@pytest.mark.parametrize("why", ["", "  ", "x" * 45, "grün"])
+def test_a_reason_is_needed_and_fits_the_journal(targets, why):
+    up(targets)
+    with pytest.raises(UsageError):
+        resume(None, why=why, targets=targets)
+
+
+def test_ctrl_c_leaves_a_record_and_says_how_to_go_on(home, targets):
+    class Signalled(FakeTarget):
+        def apply(self, change):
+            super().apply(change)
+            if change.subject == "engine-0":
+                os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted) as caught:
+        up(lambda _target, name: Signalled(home, name))
+    assert "stopped by SIGINT: 2 of 4 changes begun" in caught.value.message
+    assert "hftctl deploy fake" in caught.value.hint
+    report = status(None, targets=targets)
+    assert report.state == "interrupted"
+    assert report.rollout.interrupted == "SIGINT"
+    assert up(targets).result == "ready"
