@@ -1,0 +1,204 @@
+"""The local target: what a release wants becomes files and processes on this machine, and is found again in them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from hftctl.errors import Failed, NotFound
+from hftctl.paths import layout, make_folder, write_atomic
+from hftctl.plan.actuator import Readiness
+from hftctl.plan.change import Change, Op, Spec, State
+from hftctl.plan.journal import RolloutJournal
+from hftctl.release import Release, Revision
+from hftctl.run import run
+from hftctl.targets import admin
+from hftctl.targets.base import ComponentStatus, Finding, LogLine
+from hftctl.targets.local import (
+    components,
+    control,
+    credentials,
+    history,
+    locking,
+    log_stream,
+    nginx,
+    preflight,
+    readiness,
+    standing,
+)
+
+CHECK_TIMEOUT_S = 10.0
+MIGRATE_TIMEOUT_S = 300.0
+
+
+class LocalTarget:
+    """One deployment on this machine. See `hftctl.targets.base.Target` for what each method promises."""
+
+    name = "local"
+
+    def __init__(self, deployment: str) -> None:
+        self.deployment = deployment
+        self.layout = layout(deployment)
+
+    # what is wanted, what is there
+
+    def preflight(self, release: Release) -> Sequence[Finding]:
+        return preflight.findings(self.layout, release)
+
+    def desired(self, release: Release) -> State:
+        return components.desired(release, self.layout)
+
+    def observe(self) -> State:
+        return standing.observe(self.layout)
+
+    # changes
+
+    def begin(self, release: Release) -> None:
+        place = self.layout
+        make_folder(place.root, mode=0o700)
+        for folder in (place.run, place.config, place.logs, place.data, place.revisions):
+            make_folder(folder, mode=0o700)
+        for folder in (place.valkey, place.run / "metrics"):
+            make_folder(folder, mode=0o700)
+        for number in range(len(release.profile["partitions"])):
+            make_folder(place.partition(number), mode=0o700)
+        credentials.make(place, release.profile["accounts"], api_keys=release.profile["authentication"] == "api_key")
+        history.write_release(place, release)
+
+    def apply(self, change: Change) -> None:
+        if change.op is Op.KEEP:
+            return
+        if change.op is Op.DELETE or change.after is None:
+            self._delete(change.subject)
+            return
+        if change.subject == "supervisor":
+            control.leave(self.layout)
+            control.ensure(self.layout)
+            return
+        if "digest" in change.after:
+            raise Failed(
+                f"cannot go back to how {change.subject} ran before: that was never recorded "
+                f"(process with digest {change.after['digest']})",
+                hint=f"deploy again: hftctl deploy {self.deployment}",
+            )
+        self._write(change.subject, change.after)
+        if components.kind(change.subject) == "schema":
+            self._migrate(change.subject, change.after)
+            return
+        control.apply(self.layout, components.process(change.subject, change.after))
+
+    def _write(self, subject: str, spec: Spec) -> None:
+        """The configuration first, the spec last: what is recorded as applied has its files."""
+        if subject == "nginx":
+            self._check_nginx(spec)
+        if "settings" in spec:
+            path = self.layout.config / f"{subject}.json"
+            write_atomic(path, json.dumps(spec["settings"], indent=1), mode=0o600)
+        for name, lines in spec.get("files", {}).items():
+            write_atomic(self.layout.config / name, "\n".join(lines) + "\n", mode=0o600)
+        if "process" in spec:
+            write_atomic(standing.spec_file(self.layout, subject), json.dumps(spec), mode=0o600)
+
+    def _check_nginx(self, spec: Spec) -> None:
+        """Before it replaces the one that works: nginx keeps silent about a bad file until its next start."""
+        path = self.layout.config / "nginx.conf.new"
+        write_atomic(path, "\n".join(spec["files"]["nginx.conf"]) + "\n", mode=0o600)
+        argv = [str(path) if word.endswith("/nginx.conf") else word for word in spec["process"]["argv"]]
+        try:
+            run([*argv, "-t", "-q"], timeout_s=CHECK_TIMEOUT_S, cwd=self.layout.run)
+        finally:
+            path.unlink()
+
+    def _migrate(self, subject: str, spec: Spec) -> None:
+        path = self.layout.config / f"{subject}.json"
+        run(
+            [*components.python(), "-m", "stack.schema", "migrate", "--config", path, "--create-database"],
+            timeout_s=MIGRATE_TIMEOUT_S,
+            cwd=self.layout.run,
+            env=components.python_path("stack"),
+        )
+        write_atomic(standing.schema_file(self.layout, subject), json.dumps(spec), mode=0o600)
+
+    def _delete(self, subject: str) -> None:
+        if subject == "supervisor":
+            control.leave(self.layout)
+        elif components.kind(subject) == "schema":
+            standing.schema_file(self.layout, subject).unlink(missing_ok=True)
+        else:
+            control.remove(self.layout, subject)
+            standing.spec_file(self.layout, subject).unlink(missing_ok=True)
+
+    # questions
+
+    def readiness(self, subject: str) -> Readiness:
+        return standing.readiness(self.layout, subject)
+
+    def status(self) -> Sequence[ComponentStatus]:
+        return standing.status(self.layout)
+
+    def logs(self, components: Sequence[str], *, since_s: float | None, follow: bool) -> Iterator[LogLine]:
+        return log_stream.stream(self.layout.logs, components, since_s=since_s, follow=follow)
+
+    def endpoint(self) -> str:
+        return nginx.endpoint(self._release().profile)
+
+    def operator_key(self) -> str | None:
+        if self._release().profile["authentication"] != "api_key":
+            return None
+        return credentials.read(self.layout, f"api_key.{credentials.OPERATOR}")
+
+    def postgres(self, partition: int) -> Mapping[str, Any]:
+        return readiness.connection(self.layout, self._release().profile["ports"]["postgres"])
+
+    def ask_engine(self, partition: int, message: Mapping[str, Any], *, timeout_s: float) -> Mapping[str, Any]:
+        return admin.ask(self.layout.admin_socket(partition), message, timeout_s=timeout_s)
+
+    def _release(self) -> Release:
+        release = history.read_release(self.layout)
+        if release is None:
+            raise NotFound(
+                f"'{self.deployment}' was never deployed here ({self.layout.root})",
+                hint=f"hftctl deploy {self.deployment}",
+            )
+        return release
+
+    # records
+
+    def lock(self, why: str, *, wait_s: float, shared: bool = False) -> AbstractContextManager[None]:
+        return locking.lock(self.layout, why, wait_s=wait_s, shared=shared)
+
+    def journal(self) -> RolloutJournal:
+        return RolloutJournal(self.layout.rollout_journal)
+
+    def revisions(self) -> Sequence[Revision]:
+        return history.revisions(self.layout)
+
+    def record(self, revision: Revision) -> None:
+        history.record(self.layout, revision)
+
+    # the end
+
+    def stop(self) -> None:
+        subjects = [subject for subject in standing.known(self.layout) if subject != "supervisor"]
+        if not subjects and control.supervisor_identity(self.layout) is None:
+            return
+        control.ensure(self.layout, start=False)
+        for subject in reversed(subjects):
+            control.remove(self.layout, subject)
+        control.leave(self.layout)
+
+    def remove(self, *, data: bool) -> None:
+        place = self.layout
+        folders = [place.run, place.config, place.logs, place.revisions]
+        if data:
+            folders += [place.data, place.secrets]
+        for folder in folders:
+            if folder.exists():
+                shutil.rmtree(folder)
+        for file in (place.release, place.lock, place.rollout_journal):
+            file.unlink(missing_ok=True)
+        if not any(place.root.iterdir()):
+            place.root.rmdir()

@@ -1,0 +1,168 @@
+"""The public door: nginx in front of the gateways, and of the engine's order socket where the layout says so. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hftctl.paths import Layout
+from hftctl.plan.change import Spec
+from hftctl.targets.local.services import gateway_socket, order_socket
+
+BODY_BYTES_MAX = "1m"
+EDGE = "/health/edge"  # answered by nginx itself: which configuration it runs
+
+ERRORS = {
+    400: ("bad_request", "nginx could not read the request"),
+    404: ("not_found", "there is nothing at this address"),
+    405: ("method_not_allowed", "this address does not take this method"),
+    408: ("timeout", "the request did not arrive in time"),
+    411: ("length_required", "the request has no Content-Length"),
+    413: ("body_too_large", "a body may have up to 1 MiB"),
+    414: ("uri_too_long", "the address is too long"),
+    429: ("too_many_requests", "too many requests; try again later"),
+    431: ("headers_too_large", "the headers are too large"),
+    500: ("internal", "the public door failed; see the log of nginx"),
+    503: ("unavailable", "nothing answers behind the public door; try again"),
+    504: ("outcome_unknown", "no answer in time: what was asked for may have been done; ask for it, or send it again with the same id"),
+}  # fmt: skip
+SHOWN_AS = {494: 431, 495: 400, 496: 400, 497: 400, 502: 504}
+
+
+def spec(profile: Mapping[str, Any], layout: Layout, program: Path, *, door: bool) -> Spec:
+    lines = list(_lines(profile, layout, door=door))
+    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
+    lines = [line.replace("@digest@", digest) for line in lines]
+    return {
+        "files": {"nginx.conf": lines},
+        "edge": digest,
+        "endpoint": endpoint(profile),
+        "process": {
+            "argv": [str(program), "-p", f"{layout.run}/", "-c", str(layout.config / "nginx.conf"),
+                     "-e", str(layout.logs / "nginx.log")],
+            # SIGQUIT lets requests end; idle connections are closed at once.
+            "stop": [["SIGQUIT", 15.0], ["SIGTERM", 5.0]],
+            "reload": "SIGHUP",
+            "program": program.name,
+            "logs": ["nginx.log"],
+            "reopen": "SIGUSR1",
+        },
+    }  # fmt: skip
+
+
+def endpoint(profile: Mapping[str, Any]) -> str:
+    """Where a client on this machine reaches the door."""
+    bind = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(profile["bind"], profile["bind"])  # noqa: S104 - a comparison
+    host = f"[{bind}]" if ":" in bind else bind
+    return f"http://{host}:{profile['ports']['http']}"
+
+
+def _lines(profile: Mapping[str, Any], layout: Layout, *, door: bool) -> Iterator[str]:
+    yield "daemon off;"
+    yield "pid nginx.pid;"
+    yield f"worker_processes {profile['system']['max_workers']};"
+    if os.geteuid() == 0:
+        yield "user root;"  # as nobody the workers could not open the sockets, which are ours alone
+    yield f'error_log "{layout.logs / "nginx.log"}" warn;'
+    yield "worker_shutdown_timeout 10s;"
+    yield "events { worker_connections 4096; }"
+    yield "http {"
+    yield from (f"    {line}" if line else "" for line in _http(profile, door=door))
+    yield "}"
+
+
+def _http(profile: Mapping[str, Any], *, door: bool) -> Iterator[str]:
+    yield "access_log off;"
+    yield "server_tokens off;"
+    yield "default_type application/json;"
+    for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"):
+        yield f"{name}_temp_path nginx.{name};"
+    yield f"client_max_body_size {BODY_BYTES_MAX};"
+    yield f"client_body_buffer_size {BODY_BYTES_MAX};"  # a body never touches the disk, and can be sent on again
+    yield "client_header_timeout 15s;"
+    yield "client_body_timeout 15s;"
+    yield "large_client_header_buffers 4 16k;"
+    yield "keepalive_requests 10000000;"
+    yield "keepalive_timeout 75s;"
+    yield "reset_timedout_connection on;"
+    yield ""
+    yield from _upstreams(profile, door=door)
+    yield ""
+    yield "map $http_upgrade $hop { default upgrade; '' ''; }"
+    if door:
+        yield 'map "$request_method $uri" $behind {'
+        yield "    default gateways;"
+        yield '    "POST /orders" orders;'
+        yield '    "POST /orders/batch" orders;'
+        yield "}"
+    yield ""
+    yield "server {"
+    yield from (f"    {line}" if line else "" for line in _server(profile, door=door))
+    yield "}"
+
+
+def _upstreams(profile: Mapping[str, Any], *, door: bool) -> Iterator[str]:
+    if door:
+        # Twice: an idle connection that the engine closed is then tried again, on a new one.
+        yield "upstream orders {"
+        for _ in range(2):
+            yield f"    server unix:{order_socket(0)} max_fails=0;"
+        yield from _keepalive()
+    sockets = [gateway_socket(number) for number in range(1, profile["gateways"] + 1)]
+    yield "upstream gateways {"
+    yield "    least_conn;"
+    for socket in sockets if len(sockets) > 1 else sockets * 2:
+        yield f"    server unix:{socket} max_fails=0;"
+    yield from _keepalive()
+
+
+def _keepalive() -> Iterator[str]:
+    yield "    keepalive 128;"
+    yield "    keepalive_requests 10000000;"
+    yield "}"
+
+
+def _server(profile: Mapping[str, Any], *, door: bool) -> Iterator[str]:
+    bind = profile["bind"]
+    host = f"[{bind}]" if ":" in bind else bind
+    yield f"listen {host}:{profile['ports']['http']} backlog=4096 default_server;"
+    yield "server_name _;"
+    for status in (*ERRORS, *SHOWN_AS):
+        shown = SHOWN_AS.get(status, status)
+        yield f"error_page {status} ={shown} @error{shown};"
+    yield ""
+    yield "proxy_http_version 1.1;"
+    yield "proxy_set_header Host $host;"
+    yield "proxy_set_header X-Forwarded-For $remote_addr;"
+    yield "proxy_set_header Upgrade $http_upgrade;"
+    yield "proxy_set_header Connection $hop;"
+    yield "proxy_connect_timeout 5s;"
+    yield "proxy_read_timeout 20s;"
+    yield "proxy_send_timeout 20s;"
+    # Safe for every method: orders and replacements carry ids, cancels and halts mean the same twice.
+    yield "proxy_next_upstream error timeout non_idempotent;"
+    yield "proxy_next_upstream_tries 2;"
+    yield "proxy_next_upstream_timeout 20s;"
+    yield "proxy_max_temp_file_size 0;"
+    yield "proxy_buffers 16 32k;"
+    yield "proxy_buffer_size 32k;"
+    yield ""
+    yield f"location = {EDGE} {{"
+    yield """    return 200 '{"status":"ok","config":"@digest@"}';"""
+    yield "}"
+    yield "location / {"
+    yield f"    proxy_pass http://{'$behind' if door else 'gateways'};"
+    yield "}"
+    if door:
+        yield "location @gateway {"  # the engine's fast parser hands on what it does not take, the body with it
+        yield "    proxy_pass http://gateways;"
+        yield "}"
+    for status, (code, message) in ERRORS.items():
+        body: dict[str, Any] = {"code": code, "message": message, "field": None}
+        if status == 504:
+            body["outcome"] = "unknown"
+        yield f"location @error{status} {{ return {status} '{json.dumps(body, separators=(',', ':'))}'; }}"

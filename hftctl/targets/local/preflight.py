@@ -1,0 +1,159 @@
+"""What would stop a deploy, found before anything is written: ports, disk, programs, an older database, long paths."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hftctl.errors import HftctlError
+from hftctl.paths import Layout
+from hftctl.release import Release
+from hftctl.targets.base import Finding
+from hftctl.targets.local.binaries import NGINX, POSTGRES, VALKEY, Binary, resolve
+from hftctl.targets.local.identity import environment, processes, program, working_directory
+from hftctl.targets.local.process import COMPONENT_VARIABLE
+
+DISK_MINIMUM_BYTES = 1 << 30
+LOOPBACK = "127.0.0.1"
+SERVERS = {"nginx", "postgres", "valkey-server", "redis-server"}
+
+
+def findings(layout: Layout, release: Release) -> list[Finding]:
+    return [*_programs(layout), *_ports(layout, release.profile), *_disk(layout, release.profile), *_rights(layout)]
+
+
+def _programs(layout: Layout) -> Iterator[Finding]:
+    for server in (POSTGRES, VALKEY, NGINX):
+        try:
+            binary = resolve(server)
+        except HftctlError as error:
+            yield Finding("problem", server.title, error.message, error.hint)
+            continue
+        yield Finding("ok", server.title, f"{server.title} {binary.version} at {binary.path}")
+        if server is POSTGRES:
+            yield from _database(layout, binary)
+
+
+def _database(layout: Layout, binary: Binary) -> Iterator[Finding]:
+    data = layout.postgres(0)
+    try:
+        made_by = (data / "PG_VERSION").read_text().strip()
+    except FileNotFoundError:
+        return
+    if made_by == str(binary.major):
+        return
+    yield Finding(
+        "problem",
+        "postgres-0",
+        f"{data} was made by PostgreSQL {made_by}, and {binary.path} is PostgreSQL {binary.major}, which cannot read it",
+        f"dump it with the old programs and restore it into a new folder: HFTCTL_PG_BIN=FOLDER_OF_{made_by} hftctl start "
+        f"-p {layout.name}; pg_dump -Fc -h {LOOPBACK} -p PORT -U hft hft > hft.dump; hftctl stop -p {layout.name}; "
+        f"mv {data} {data}.{made_by}; hftctl deploy {layout.name}; pg_restore -h {LOOPBACK} -p PORT -U hft -d hft --clean hft.dump",
+    )
+
+
+def _ports(layout: Layout, profile: Mapping[str, Any]) -> Iterator[Finding]:
+    wanted = [(profile["bind"], profile["ports"]["http"], "http")]
+    wanted += [(LOOPBACK, profile["ports"][name], name) for name in ("postgres", "redis")]
+    for address, port, name in wanted:
+        error = _cannot_bind(address, port)
+        if not error:
+            yield Finding("ok", f"ports.{name}", f"{address}:{port} is free")
+            continue
+        owners = _owners(port)
+        if owners and all(_ours(pid, layout) for pid in owners):
+            yield Finding("ok", f"ports.{name}", f"{address}:{port} is ours already")
+            continue
+        strangers = [pid for pid in owners if not _ours(pid, layout)]
+        who = ", ".join(f"{_name(pid)} (pid {pid})" for pid in strangers) or "a process of another user"
+        held = f"is in use by {who}" if error == "in use" else f"cannot be used: {error}"
+        stop = f"stop it (pid {strangers[0]})" if strangers else f"find it with: ss -ltnp 'sport = :{port}'"
+        yield Finding(
+            "problem", f"ports.{name}", f"port {port} ({name}) {held}", f"{stop}, or set ports.{name} in the profile"
+        )
+
+
+def _cannot_bind(address: str, port: int) -> str:
+    """Why not; empty when it can be bound."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that end are no owner
+        try:
+            probe.bind((address, port))
+            probe.listen(1)
+        except OSError as error:
+            return "in use" if error.errno in {98, 48} else str(error.strerror)
+    return ""
+
+
+def _owners(port: int) -> list[int]:
+    """Processes that listen on a TCP port, as far as we may see."""
+    inodes = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            rows = Path(table).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for words in map(str.split, rows):
+            if words[3] == "0A" and int(words[1].rpartition(":")[2], 16) == port:
+                inodes.add(f"socket:[{words[9]}]")
+    return [pid for pid in processes() if inodes & _sockets(pid)]
+
+
+def _sockets(pid: int) -> set[str]:
+    found = set()
+    try:
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            try:
+                found.add(str(entry.readlink()))
+            except OSError:
+                continue  # closed meanwhile
+    except OSError:
+        return found  # gone, or another user's
+    return found
+
+
+def _ours(pid: int, layout: Layout) -> bool:
+    root = layout.root.resolve()
+    where = working_directory(pid)
+    started_by = environment(pid).get(COMPONENT_VARIABLE, "")
+    return started_by.startswith(f"{root}:") or (
+        where is not None and where.is_relative_to(root) and program(pid) in SERVERS
+    )
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return "a process"
+
+
+def _disk(layout: Layout, profile: Mapping[str, Any]) -> Iterator[Finding]:
+    place = next(folder for folder in (layout.root, *layout.root.parents) if folder.exists())
+    free = shutil.disk_usage(place).free
+    needed = DISK_MINIMUM_BYTES + 2 * profile["engine"]["segment_bytes"] * len(profile["partitions"])
+    if free < needed:
+        yield Finding(
+            "problem",
+            "disk",
+            f"{place} has {free >> 20} MiB free, and the journal and the database need {needed >> 20} MiB to begin with",
+            "make room, or set HFTCTL_HOME to a folder on a larger disk",
+        )
+    else:
+        yield Finding("ok", "disk", f"{free >> 20} MiB free in {place}")
+
+
+def _rights(layout: Layout) -> Iterator[Finding]:
+    place = next(folder for folder in (layout.root, *layout.root.parents) if folder.exists())
+    if not os.access(place, os.W_OK | os.X_OK):
+        yield Finding(
+            "problem",
+            "rights",
+            f"{place} is not ours to write to",
+            "set HFTCTL_HOME to a folder of yours, or run as its owner",
+        )

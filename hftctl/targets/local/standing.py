@@ -1,0 +1,156 @@
+"""What stands on this machine, read from specs, records, the process table and the supervisor. Changes nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from hftctl.paths import Layout
+from hftctl.plan.actuator import Answer, Readiness
+from hftctl.plan.change import Spec, State
+from hftctl.targets.base import ComponentStatus
+from hftctl.targets.local import components, control, log_stream
+from hftctl.targets.local import readiness as answers
+from hftctl.targets.local.child import Status
+from hftctl.targets.local.identity import facts
+from hftctl.targets.local.process import Record, read_record
+
+SPEC = ".spec.json"
+SHOWN_LINES = 3
+
+
+def spec_file(layout: Layout, subject: str) -> Path:
+    """The spec that was applied last."""
+    return layout.config / f"{subject}{SPEC}"
+
+
+def schema_file(layout: Layout, subject: str) -> Path:
+    """Inside the cluster's folder: another cluster has not been migrated."""
+    return layout.postgres(components.number(subject)) / "hftctl-schema.json"
+
+
+def known(layout: Layout) -> list[str]:
+    """Components that were applied and not deleted, in order of dependency."""
+    return components.order(path.name.removesuffix(SPEC) for path in layout.config.glob(f"*{SPEC}"))
+
+
+def observe(layout: Layout) -> State:
+    """What runs, with the spec it runs with. What does not run is not there, so that a plan starts it."""
+    found: dict[str, Spec] = {}
+    if control.supervisor_identity(layout) is not None:
+        found["supervisor"] = control.supervisor_spec(layout)
+    for subject in known(layout):
+        record = read_record(layout.run, subject)
+        spec = read(spec_file(layout, subject))
+        if record is None or not record.alive:
+            continue
+        if spec is not None and components.process(subject, spec).digest == record.digest:
+            found[subject] = spec
+        else:
+            found[subject] = {"digest": record.digest}  # killed between the files and the process
+    for path in layout.data.glob("postgres-*/hftctl-schema.json"):
+        subject = f"schema-{path.parent.name.partition('-')[2]}"
+        if (spec := read(path)) is not None:
+            found[subject] = spec
+    return {subject: found[subject] for subject in components.order(found)}
+
+
+def read(path: Path) -> Spec | None:
+    try:
+        spec: Spec = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return spec
+
+
+def readiness(layout: Layout, subject: str) -> Readiness:
+    supervisor = control.status(layout)
+    if subject == "supervisor":
+        if supervisor is None:
+            return Readiness(Answer.WAITING, f"the supervisor of '{layout.name}' does not answer")
+        return Readiness(Answer.READY, f"the supervisor runs as pid {supervisor['pid']}")
+    if components.kind(subject) == "schema":
+        spec = read(schema_file(layout, subject))
+        if spec is None:
+            return Readiness(Answer.WAITING, "the schema was not brought up to date yet")
+        return Readiness(Answer.READY, f"the schema is at {spec['schema'][1]}")
+    return _component(layout, subject, supervisor, read_record(layout.run, subject))
+
+
+def _component(layout: Layout, subject: str, supervisor: Mapping[str, Any] | None, record: Record | None) -> Readiness:
+    spec = read(spec_file(layout, subject))
+    if spec is None:
+        return Readiness(Answer.FAILED, f"{subject} was never deployed here")
+    wanted = components.process(subject, spec).digest
+    process = (supervisor or {"processes": {}})["processes"].get(subject)
+    if process is not None and process["status"] != Status.RUNNING:
+        return _not_running(layout, subject, process)
+    if record is None or not record.alive:
+        if supervisor is None:
+            return Readiness(Answer.FAILED, f"{subject} does not run, and no supervisor is there to start it")
+        return Readiness(Answer.WAITING, f"{subject} does not run yet")
+    if record.digest != wanted:
+        return Readiness(Answer.WAITING, f"{subject} still runs with its old configuration")
+    return answers.of(layout, subject, spec)
+
+
+def _not_running(layout: Layout, subject: str, process: Mapping[str, Any]) -> Readiness:
+    if process["status"] == Status.FAILED:
+        said = last_lines(layout, subject)
+        return Readiness(
+            Answer.FAILED, f"{subject} dies again and again: {process['reason']}{f'; it said: {said}' if said else ''}"
+        )
+    if process["status"] == Status.RESTARTING:
+        return Readiness(Answer.WAITING, f"{subject} died ({process['reason']}) and is started again")
+    return Readiness(Answer.WAITING, f"{subject} is {process['status']}")
+
+
+def last_lines(layout: Layout, subject: str) -> str:
+    lines = list(log_stream.stream(layout.logs, [subject], since_s=60, follow=False))
+    return " | ".join(line.text.strip().splitlines()[-1] for line in lines[-SHOWN_LINES:])
+
+
+def status(layout: Layout) -> Sequence[ComponentStatus]:
+    subjects = known(layout)
+    supervisor = control.status(layout)
+    own = control.supervisor_identity(layout)
+    found = [
+        ComponentStatus(
+            "supervisor",
+            "running" if supervisor else "missing",
+            supervisor is not None,
+            f"looks after {len(supervisor['processes'])} components"
+            if supervisor
+            else f"nothing is restarted when it dies; repair with: hftctl start -p {layout.name}",
+            pid=own.pid if own else None,
+        )
+    ]
+    if not subjects:
+        return found if own else []
+    with ThreadPoolExecutor(len(subjects)) as pool:  # each may take its time limit, all together no longer
+        return [*found, *pool.map(lambda subject: _status(layout, subject, supervisor), subjects)]
+
+
+def _status(layout: Layout, subject: str, supervisor: Mapping[str, Any] | None) -> ComponentStatus:
+    record = read_record(layout.run, subject)
+    process = (supervisor or {"processes": {}})["processes"].get(subject)
+    seen = facts(record.identity.pid) if record is not None and record.alive else None
+    if process is None and seen is None:
+        state = "stopped" if supervisor is None else "missing"
+        return ComponentStatus(subject, state, False, f"does not run; start it with: hftctl start -p {layout.name}")
+    answer = _component(layout, subject, supervisor, record)
+    state = process["status"] if process else "running"
+    return ComponentStatus(
+        subject,
+        "restarting" if state == Status.STOPPING else state,
+        answer.answer is Answer.READY,
+        answer.message,
+        pid=record.identity.pid if record is not None and seen else None,
+        started_ns=record.started_ns if record is not None and seen else None,
+        restarts=process["restarts"] if process else record.restarts if record else 0,
+        memory_bytes=seen.memory_bytes if seen else None,
+        cpu_s=seen.cpu_s if seen else None,
+    )
