@@ -27,11 +27,13 @@ ORDER = (
     '{"client_order_id":"fresh-1","account":"demo","symbol":"AAPL","side":"buy","type":"limit","price":"190.01",'
     '"quantity":"10","time_in_force":"GTC"}'
 )
+SHOW = "cat /tmp/reply.json; echo; grep -q"
 COMMANDS = [
     "make deploy",
-    f"curl -fsS -X POST localhost:8080/orders -H 'Content-Type: application/json' -d '{ORDER}' | tee /tmp/order.json; echo; grep -q '\"status\":\"open\"' /tmp/order.json",
-    "curl -fsS 'localhost:8080/orders?client_order_id=fresh-1&account=demo' | tee /tmp/back.json; echo; grep -q '\"leaves_quantity\":\"10\"' /tmp/back.json",
-    ".venv/bin/hftctl status -o json > /tmp/status.json; s=$?; cat /tmp/status.json | head -c 1500; echo; [ $s = 0 ]",
+    f"curl -fsS localhost:8080/orders -d '{ORDER}' >/tmp/reply.json && {SHOW} '\"status\":\"open\"' /tmp/reply.json",
+    "curl -fsS 'localhost:8080/orders?client_order_id=fresh-1&account=demo' >/tmp/reply.json"
+    f' && {SHOW} \'"leaves_quantity":"10"\' /tmp/reply.json',
+    ".venv/bin/hftctl status -o json >/tmp/status.json; status=$?; head -c 1500 /tmp/status.json; echo; [ $status = 0 ]",
     ".venv/bin/hftctl destroy --yes",
     "! curl -fsS -m 2 localhost:8080/health 2>/dev/null",
 ]
