@@ -48,6 +48,7 @@ PROTOCOL = 1
 HEADER = struct.Struct("<IBBHI")  # payload length, type, protocol, records, request id
 REPLY = struct.Struct("<IB3xII")  # token, outcome, events, spare
 FRAME_BYTES_MAX = 16 << 20
+ANSWER_BYTES_MAX = 256 << 20  # what a client accepts: one mass cancel of 2**20 orders is a single answer of 128 MiB
 
 
 class FrameType(IntEnum):
@@ -80,8 +81,9 @@ def frame(type_: int, payload: bytes | bytearray | memoryview, *, records: int =
 class FrameReader:
     """Cuts a byte stream into frames. `feed` yields (type, records, request id, payload)."""
 
-    def __init__(self) -> None:
+    def __init__(self, bytes_max: int = FRAME_BYTES_MAX) -> None:
         self._rest = bytearray()
+        self._bytes_max = bytes_max
 
     def feed(self, data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
         rest = self._rest
@@ -90,7 +92,7 @@ class FrameReader:
         try:
             while len(rest) - offset >= HEADER.size:
                 length, type_, protocol, records, request = HEADER.unpack_from(rest, offset)
-                if protocol != PROTOCOL or length > FRAME_BYTES_MAX:
+                if protocol != PROTOCOL or length > self._bytes_max:
                     raise FrameError(f"protocol {protocol}, frame of {length} bytes: not a frame of ours")
                 end = offset + HEADER.size + length
                 if len(rest) < end:

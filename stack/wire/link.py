@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from engine.records import COMMAND_BYTES, EVENT_BYTES, Event, unpack_events
-from stack.wire.frames import PROTOCOL, REPLY, FrameError, FrameReader, FrameType, Outcome, frame
+from stack.wire.frames import ANSWER_BYTES_MAX, PROTOCOL, REPLY, FrameError, FrameReader, FrameType, Outcome, frame
 from stack.wire.tables import Tables
 
 logger = logging.getLogger(__name__)
@@ -216,7 +216,7 @@ class _Protocol(asyncio.Protocol):
     def __init__(self, link: Link) -> None:
         self._link = link
         self._loop = asyncio.get_running_loop()
-        self._reader = FrameReader()
+        self._reader = FrameReader(ANSWER_BYTES_MAX)
         self._tokens = itertools.count()
         self._waiting: dict[int, asyncio.Future[Reply]] = {}
         self._queries: dict[int, asyncio.Future[Answer]] = {}

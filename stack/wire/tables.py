@@ -17,6 +17,7 @@ class Listed(NamedTuple):
     lot: Step
     currency: str
     state: str  # open | halted
+    base_ticks: int = 0  # lowest tick of the book's dense window; the engine's own business, not in JSON
 
     def as_json(self) -> dict[str, Any]:
         return {
