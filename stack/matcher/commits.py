@@ -1,0 +1,132 @@
+"""When and where groups are synced: inline while the disk is fast, in a thread while it is not.
+
+One commit runs at a time and takes all groups closed so far. Inline costs no wake-up; but a sync that takes longer than
+SYNC_INLINE_MAX_S would keep the event loop from answering (429, reads, health), so after a slow one the next goes to a
+thread, until one there is fast again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from stack.matcher.group import Group
+from stack.matcher.journal_files import JournalFiles
+
+logger = logging.getLogger(__name__)
+
+SYNC_INLINE_MAX_S = 0.001
+WATERMARK_IDLE_S = 0.010
+
+
+class Commits:
+    def __init__(
+        self,
+        journal: JournalFiles,
+        *,
+        on_durable: Callable[[list[Group], float], None],
+        on_failed: Callable[[str], None],
+    ) -> None:
+        """`on_durable(groups, sync seconds)`: in order, each group once; an OSError from it counts as a failure too."""
+        self._journal = journal
+        self._on_durable = on_durable
+        self._on_failed = on_failed
+        self._loop = asyncio.get_running_loop()
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self._closed: deque[Group] = deque()
+        self._running: asyncio.Future[float] | None = None
+        self._sync_s = 0.0  # how long the last one took
+        self._idle_armed = False
+        self._commits_since_idle = 0
+        self._failed = False
+
+    def add(self, group: Group) -> None:
+        self._closed.append(group)
+
+    def flush(self) -> None:
+        if self._running is not None or self._failed or not self._closed:
+            return  # the end of the commit that runs flushes again
+        groups = list(self._closed)
+        if not any(group.sequence for group in groups):
+            self._durable(groups)
+        else:
+            self._commits_since_idle += 1
+            self._commit(groups)
+
+    def _commit(self, groups: list[Group]) -> None:
+        recorded = [group for group in groups if group.sequence]
+        if self._sync_s >= SYNC_INLINE_MAX_S:
+            self._running = self._loop.run_in_executor(self._executor, self._journal.commit, recorded)
+            self._running.add_done_callback(lambda done: self._committed(done, groups))
+            return
+        try:
+            self._sync_s = self._journal.commit(recorded)
+        except OSError as error:
+            self._fail(f"cannot write the journal: {error}")
+            return
+        self._durable(groups)
+
+    def _committed(self, done: asyncio.Future[float], groups: list[Group]) -> None:
+        self._running = None
+        error = done.exception()
+        if error is not None:
+            self._fail(f"cannot write the journal: {error}")
+            return
+        self._sync_s = done.result()
+        self._durable(groups)
+        self.flush()
+
+    def _durable(self, groups: list[Group]) -> None:
+        if self._failed:
+            return
+        try:
+            self._on_durable(groups, self._sync_s)
+        except OSError as error:
+            self._fail(f"cannot write the event log: {error}")
+            return
+        for _ in groups:
+            self._closed.popleft()
+        if not self._idle_armed and self._journal.watermark_unsynced:
+            self._arm_idle()
+
+    def _arm_idle(self) -> None:
+        self._idle_armed = True
+        self._commits_since_idle = 0
+        self._loop.call_later(WATERMARK_IDLE_S, self._idle)
+
+    def _idle(self) -> None:
+        """Sync the last watermark once no group does it by the way."""
+        self._idle_armed = False
+        if self._failed or not self._journal.watermark_unsynced:
+            return
+        if self._running is not None or self._commits_since_idle:
+            self._arm_idle()
+        else:
+            self._commit([])
+
+    def _fail(self, why: str) -> None:
+        if not self._failed:
+            self._failed = True
+            self._on_failed(why)
+
+    def abandon(self) -> list[Group]:
+        """The groups that will not become durable by us any more."""
+        self._failed = True
+        groups = list(self._closed)
+        self._closed.clear()
+        return groups
+
+    async def close(self) -> None:
+        """Commit what was added, sync the watermark, close the files."""
+        while not self._failed and (self._running is not None or self._closed):
+            self.flush()
+            if self._running is not None:
+                await asyncio.wait([self._running])
+        self._executor.shutdown(wait=not self._failed)
+        if not self._failed:
+            self._journal.commit([])
+        self._failed = True  # nothing may follow
+        self._journal.close()

@@ -1,0 +1,89 @@
+"""A partition's tally as Prometheus metrics, published a few times a second and never on the order path."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from engine.records import Reason
+
+if TYPE_CHECKING:
+    from stack.matcher.partition import Partition
+
+PUBLISH_S = 0.25
+
+_SECONDS = [0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.2, 1.0]
+_DECISION_SECONDS = [0.000001, 0.000002, 0.000005, 0.00001, 0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.01]
+_COMMANDS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 10_000]
+_BY = ["partition"]
+
+_COUNTERS = {
+    name: Counter(f"hft_{name}", text, _BY)
+    for name, text in {
+        "commands": "commands made durable",
+        "events": "events made durable",
+        "fills": "fill reports, two per match",
+        "groups": "group commits",
+        "repeats": "commands answered as repeats or conflicts",
+        "busy": "commands turned away because the disk or a rate limit was behind",
+    }.items()
+}
+_REFUSALS = Counter("hft_refusals", "refused commands", [*_BY, "reason"])
+_SYNC = Histogram("hft_sync_seconds", "one sync of the journal", _BY, buckets=_SECONDS)
+_GROUP = Histogram("hft_group_commands", "commands per group commit", _BY, buckets=_COMMANDS)
+_DECISION = Histogram(
+    "hft_decision_latency_seconds", "the slowest decision of a group, sync excluded", _BY, buckets=_DECISION_SECONDS
+)
+_GAUGES = {
+    name: Gauge(f"hft_{name}", text, _BY, multiprocess_mode="mostrecent")
+    for name, text in {
+        "live_orders": "orders resting in all books",
+        "halted": "1 while the partition is halted",
+        "durable_sequence": "the last command that is durable",
+        "durable_events": "events that are durable",
+        "unacknowledged_commands": "commands that wait for the disk",
+        "client_ids": "client order ids in the younger generation",
+        "epoch": "of the journal's newest segment",
+    }.items()
+}
+
+
+class Metrics:
+    def __init__(self, partition: Partition, latency_sample_rate: float) -> None:
+        label = str(partition.number)
+        self._partition = partition
+        self._rate = latency_sample_rate
+        self._counters = {name: (metric.labels(label), 0) for name, metric in _COUNTERS.items()}
+        self._refusals: dict[int, int] = {}
+        self._gauges = {name: gauge.labels(label) for name, gauge in _GAUGES.items()}
+        self._sync, self._group, self._decision = _SYNC.labels(label), _GROUP.labels(label), _DECISION.labels(label)
+
+    def publish(self) -> None:
+        partition, tally = self._partition, self._partition.tally
+        for name, (counter, published) in self._counters.items():
+            now = getattr(tally, name)
+            if now > published:
+                counter.inc(now - published)
+                self._counters[name] = counter, now
+        for reason, count in tally.refusals.items():
+            published = self._refusals.get(reason, 0)
+            if count > published:
+                _REFUSALS.labels(str(partition.number), Reason(reason).name.lower()).inc(count - published)
+                self._refusals[reason] = count
+        for sample in tally.take_samples():
+            self._sync.observe(sample.sync_s)
+            self._group.observe(sample.commands)
+            if sample.decision_ns and (self._rate >= 1 or random.random() < self._rate):
+                self._decision.observe(sample.decision_ns / 1e9)
+        for name, value in (
+            ("live_orders", partition.engine.live),
+            ("halted", partition.halted),
+            ("durable_sequence", partition.durable_sequence),
+            ("durable_events", partition.durable_events),
+            ("unacknowledged_commands", partition.unacknowledged),
+            ("client_ids", partition.engine.client_ids),
+            ("epoch", partition.epoch),
+        ):
+            self._gauges[name].set(value)

@@ -1,0 +1,307 @@
+"""The one writer of a partition: takes commands, decides, makes them durable, answers.
+
+Guarantee: nothing leaves before it is durable. Acknowledgements, refusals, repeats, reads and events are released group by
+group, after the group's records were synced, in the order in which they were asked for.
+
+For whoever brings commands (the link, the HTTP door):
+
+    partition.submit(command, target, token)
+        command  96 bytes as `engine.records.Command.pack()` makes them, the token bytes of the wire ignored. No object per
+                 field is needed. Field checks that the engine makes (api.py) need not be made before.
+        target   an object with `reply(token, outcome, events)` and `lost(token)`, see group.ReplyTarget. One of the two is
+                 called exactly once per submit: BUSY and STOPPED from inside `submit` itself, everything else in a later
+                 step of the same or a later turn of the event loop, when it is durable. `events` are encoded events
+                 (`bytes`, n * 128): `engine.records.unpack_events` and `stack.wire.order.fold` read them.
+        token    handed back as it came.
+
+    Outcomes: DONE (look at events[0].kind: REFUSED or not), REPEAT (200, the original's events), CONFLICT (409), BUSY (429),
+    STOPPED (503), and `lost` (504, outcome unknown).
+
+    partition.after_release(callback)  runs it once when the replies of the current release have all been given: a target
+        that got several replies can write them to its socket in one piece.
+    partition.when_durable(callback, on_lost)  runs callback when everything decided so far is durable; for reads of state.
+    partition.number, .tables (symbols, accounts, ticks and lots; replaced by a new object when they change), .halted,
+    .durable_sequence, .durable_events, .log.chain(order).
+
+All of it belongs to one event loop and its thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import struct
+import time
+from collections.abc import Callable
+
+from engine.api import MatchingEngine
+from engine.journal import Encoder, SegmentHeader, hash_events
+from engine.records import EVENT_BYTES, Command, CommandKind, EventKind, Reason
+from stack.matcher.commits import Commits
+from stack.matcher.definitions import follow
+from stack.matcher.event_log import EventLog
+from stack.matcher.group import Group, ReplyTarget, Shape, Waiting
+from stack.matcher.journal_files import JournalFiles
+from stack.matcher.limits import RateLimit
+from stack.matcher.replies import answer
+from stack.matcher.tally import Tally
+from stack.wire.frames import Outcome
+from stack.wire.tables import Tables
+
+logger = logging.getLogger(__name__)
+
+_NEW = int(CommandKind.NEW)
+_WITH_ID = frozenset((_NEW, int(CommandKind.REPLACE)))
+_OF_ORDER = frozenset((int(CommandKind.CANCEL), int(CommandKind.REPLACE)))
+_REFUSED = int(EventKind.REFUSED)
+_TARGET = struct.Struct("<q")
+_EVENT_KIND, _EVENT_REASON = 76, 81  # offsets in an encoded event
+# An emergency stop is not kept out by a full queue.
+_ALWAYS = frozenset((int(CommandKind.HALT), int(CommandKind.RESUME), int(CommandKind.MASS_CANCEL)))
+
+
+class Partition:
+    def __init__(
+        self,
+        number: int,
+        engine: MatchingEngine,
+        journal: JournalFiles,
+        log: EventLog,
+        *,
+        tables: Tables,
+        events_hash: int,
+        time_ns: int,
+        max_unacknowledged: int,
+        client_ids_max: int,
+        max_orders_per_second: int = 0,
+        on_failed: Callable[[str], None],
+    ) -> None:
+        """`engine`, `journal` and `log` stand at the same sequence, everything in them durable."""
+        self.number = number
+        self.engine = engine
+        self.journal = journal
+        self.log = log
+        self.tables = tables
+        self.durable_sequence = engine.sequence
+        self.tally = Tally()
+        self.unacknowledged = 0
+        self.stopped = ""  # why, once it is
+        self.on_notice: Callable[[str], None] = lambda _notice: None
+        self.on_events: Callable[[], None] = lambda: None  # more events became durable
+        self._on_failed = on_failed
+        self._loop = asyncio.get_running_loop()
+        self._encoder = Encoder(journal.epoch, engine.sequence, journal.chain)
+        self._room = journal.room_records  # of the newest segment, counted when a record is made
+        self._events_hash = events_hash  # over the events of all closed groups
+        self._time_ns = time_ns
+        self._max = max_unacknowledged
+        self._client_ids_max = client_ids_max
+        self._rate = RateLimit(max_orders_per_second) if max_orders_per_second else None
+        self._open = Group()
+        self._commits = Commits(journal, on_durable=self._release, on_failed=self.fail)
+        self._scheduled = False
+        self._failed = False
+        self._after: list[Callable[[], None]] = []
+
+    @property
+    def halted(self) -> bool:
+        return self.engine.halted
+
+    @property
+    def epoch(self) -> int:
+        return self._encoder.epoch
+
+    @property
+    def durable_events(self) -> int:
+        return self.log.end
+
+    # ---- in
+
+    def submit(self, command: bytes, target: ReplyTarget, token: int) -> None:
+        if self.stopped:
+            target.reply(token, Outcome.STOPPED, b"")
+            return
+        kind = command[0]
+        if self.unacknowledged >= self._max and kind not in _ALWAYS:
+            self.tally.busy += 1
+            target.reply(token, Outcome.BUSY, b"")
+            return
+        start_ns = time.perf_counter_ns()
+        order, shape = 0, Shape.AS_THEY_ARE
+        account = int.from_bytes(command[8:12], "little")
+        if kind in _WITH_ID:
+            used = self.engine.find(command)
+            if used:
+                outcome = Outcome.REPEAT if used > 0 else Outcome.CONFLICT
+                self.tally.repeats += 1
+                if kind == _NEW:
+                    self._wait(target, token, outcome, Shape.ORIGINAL, abs(used), account, b"")
+                else:
+                    target_order = _TARGET.unpack_from(command, 32)[0]
+                    self._wait(target, token, outcome, Shape.CHAIN, target_order, account, b"")
+                return
+            if self._rate is not None and kind == _NEW and not self._rate.take():
+                self.tally.busy += 1
+                target.reply(token, Outcome.BUSY, b"")
+                return
+        try:
+            events = self._decide(command)
+        except Exception as error:
+            logger.exception("the engine failed on a command")
+            self.fail(f"the engine failed on command {self._encoder.sequence}: {type(error).__name__}: {error}")
+            target.lost(token)
+            return
+        if kind == _NEW:
+            order, shape = self._open.sequence, Shape.OWN
+            if self.engine.client_ids >= self._client_ids_max:
+                self._decide(Command(CommandKind.ROLL_CLIENT_IDS).pack())
+        elif kind in _OF_ORDER:
+            order, shape = _TARGET.unpack_from(command, 32)[0], Shape.CHAIN
+            if events[_EVENT_KIND] == _REFUSED:
+                unknown = events[_EVENT_REASON] == Reason.UNKNOWN_ORDER
+                shape = Shape.REFUSED_WITH_CHAIN if unknown else Shape.AS_THEY_ARE
+        elif kind == CommandKind.MASS_CANCEL:
+            events = events[-EVENT_BYTES:]
+        self._wait(target, token, Outcome.DONE, shape, order, account, events)
+        took_ns = time.perf_counter_ns() - start_ns
+        self._open.worst_ns = max(self._open.worst_ns, took_ns)
+
+    def when_durable(self, callback: Callable[[], None], on_lost: Callable[[], None]) -> None:
+        if self.stopped:
+            on_lost()
+            return
+        self._wait(_Call(callback, on_lost), 0, Outcome.DONE, Shape.AS_THEY_ARE, 0, 0, b"")
+
+    def after_release(self, callback: Callable[[], None]) -> None:
+        self._after.append(callback)
+
+    def _wait(
+        self, target: ReplyTarget, token: int, outcome: int, shape: int, order: int, account: int, events: bytes
+    ) -> None:
+        self._open.waiting.append(Waiting(target, token, outcome, shape, order, account, events))
+        self.unacknowledged += 1
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._flush)
+
+    def _decide(self, command: bytes) -> bytes:
+        """Sequence one command, join it to the journal's next group and apply it."""
+        if self._room == 0:
+            self._begin_segment()
+        group = self._open
+        self._time_ns = max(self._time_ns, time.time_ns())  # the clock may be set back, recorded time never is
+        record = self._encoder.append(command, self._time_ns, None if group.sequence else self._events_hash)
+        self._room -= 1
+        events = self.engine.apply(record)
+        group.events.append(events)
+        group.sequence = self._encoder.sequence
+        return events
+
+    def _begin_segment(self) -> None:
+        """The newest segment is full: the group ends here, and the next one opens a new segment of a new epoch."""
+        self._close_group()
+        epoch = self._encoder.epoch + 1
+        self._encoder.roll(epoch)
+        self._open.header = SegmentHeader(
+            self.number,
+            epoch,
+            self._encoder.sequence + 1,
+            self._encoder.chain,
+            self._events_hash,
+            self.engine.events,
+            time.time_ns(),
+        )
+        self._room = self.journal.segment_records
+
+    def _close_group(self) -> None:
+        group = self._open
+        if group.sequence:
+            group.records = self._encoder.take()
+            group.chain = self._encoder.chain
+            self._events_hash = hash_events(self._events_hash, b"".join(group.events))
+        if group.sequence or group.waiting:
+            self._commits.add(group)
+            self._open = Group()
+
+    # ---- out
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        if not self._failed:
+            self._close_group()
+            self._commits.flush()
+
+    def _release(self, groups: list[Group], sync_s: float) -> None:
+        """Everything in these groups is durable now: log it, then say it."""
+        notices: list[str] = []
+        for group in groups:
+            if group.sequence:
+                self._log_group(group, notices, sync_s)
+        for group in groups:
+            self.unacknowledged -= len(group.waiting)
+            for waiting in group.waiting:
+                try:
+                    waiting.target.reply(waiting.token, waiting.outcome, answer(waiting, self.log))
+                except Exception:
+                    logger.exception("a reply could not be handed over")
+        after, self._after = self._after, []
+        for callback in after:
+            callback()
+        for notice in notices:
+            self.on_notice(notice)
+        self.on_events()
+
+    def _log_group(self, group: Group, notices: list[str], sync_s: float) -> None:
+        summary = self.log.append(b"".join(group.events))
+        self.tally.group(len(group.events), summary, group.worst_ns, sync_s)
+        self.durable_sequence = group.sequence
+        for event in summary.of_no_order:
+            if event.kind in (EventKind.INSTRUMENT_DEFINED, EventKind.ACCOUNT_DEFINED):
+                self.tables = follow(self.tables, event)
+                notices.append("tables")
+            elif event.kind == EventKind.HALTED:
+                notices.append("halted")
+            elif event.kind == EventKind.RESUMED:
+                notices.append("resumed")
+
+    # ---- the end
+
+    def fail(self, why: str) -> None:
+        """Stop for good: what is on disk is found out by the next start, never by trying again."""
+        if self._failed:
+            return
+        self._failed = True
+        self.stopped = why
+        groups = [*self._commits.abandon(), self._open]
+        self._open = Group()
+        for group in groups:
+            for waiting in group.waiting:
+                try:
+                    waiting.target.lost(waiting.token)
+                except Exception:
+                    logger.exception("a lost command could not be reported")
+        self.unacknowledged = 0
+        self._on_failed(why)
+
+    async def close(self) -> None:
+        """Take nothing more, make durable and answer what was taken."""
+        self.stopped = self.stopped or "the engine is stopping"
+        if not self._failed:
+            self._close_group()
+        await self._commits.close()
+
+
+class _Call:
+    """A callback that waits among the replies."""
+
+    __slots__ = ("_callback", "_on_lost")
+
+    def __init__(self, callback: Callable[[], None], on_lost: Callable[[], None]) -> None:
+        self._callback = callback
+        self._on_lost = on_lost
+
+    def reply(self, _token: int, _outcome: int, _events: bytes) -> None:
+        self._callback()
+
+    def lost(self, _token: int) -> None:
+        self._on_lost()

@@ -1,0 +1,152 @@
+"""One engine process from start to stop: recover, define, listen, serve, flush, leave."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import importlib
+import logging
+import signal
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+from engine.records import Event, EventKind, Reason
+from stack import logs
+from stack.matcher.admin_server import LINE_BYTES_MAX, AdminServer
+from stack.matcher.definitions import missing
+from stack.matcher.link_server import LinkServer
+from stack.matcher.listeners import bind, inherited
+from stack.matcher.partition import Partition
+from stack.matcher.refusal import EXIT_FAILED, StartRefused
+from stack.matcher.start import lock_data, open_partition
+from stack.settings import EngineSettings, load
+
+logger = logging.getLogger(__name__)
+
+DRAIN_S = 2.0  # how long clients get to read their last replies
+
+
+class Service:
+    def __init__(self, config: Path, settings: EngineSettings) -> None:
+        self._config = config
+        self._settings = settings
+        self._loop = asyncio.get_running_loop()
+        self._ended: asyncio.Future[int] = self._loop.create_future()
+        self._servers: list[asyncio.AbstractServer] = []
+        self._door: Any = None
+        self._publishing: asyncio.TimerHandle | None = None
+
+    async def run(self) -> int:
+        """Returns the exit code. Raises StartRefused, and OSError while starting."""
+        settings = self._settings
+        started_ns = time.time_ns()
+        with lock_data(Path(settings.data_dir)):
+            listeners = inherited()
+            partition = open_partition(settings, self._failed)
+            link = LinkServer(partition, started_ns)
+            try:
+                await self._define(partition)
+                await self._serve(partition, listeners, link, AdminServer(partition, started_ns))
+                return await self._ended
+            finally:
+                await self._stop(partition, link)
+
+    async def _serve(
+        self, partition: Partition, listeners: dict[str, socket.socket], link: LinkServer, admin: AdminServer
+    ) -> None:
+        settings = self._settings
+        for signal_number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(signal_number, self._end, 0)
+        self._loop.add_signal_handler(signal.SIGHUP, self._reload)
+        if settings.metrics_enabled:
+            self._start_metrics(partition)
+        listener = listeners.get("admin") or bind(settings.admin_socket, 0o600)
+        start = asyncio.start_unix_server if listener.family == socket.AF_UNIX else asyncio.start_server
+        self._servers.append(await start(admin.serve, sock=listener, limit=LINE_BYTES_MAX))
+        listener = listeners.get("link") or bind(settings.link_socket, 0o600)
+        create = self._loop.create_unix_server if listener.family == socket.AF_UNIX else self._loop.create_server
+        self._servers.append(await create(link.protocol, sock=listener))
+        if settings.order_socket is not None:
+            self._door = await self._open_door(partition, listeners.get("orders"), settings.order_socket)
+        gc.collect()
+        gc.freeze()
+        logger.info("serving", extra={"fields": {"sequence": partition.durable_sequence, "halted": partition.halted}})
+
+    async def _define(self, partition: Partition) -> None:
+        settings = self._settings
+        for command in list(missing(partition.tables, settings.instruments, settings.accounts)):
+            taken = _Definition()
+            partition.submit(command, taken, 0)
+            event = await taken.future
+            if event is None:
+                raise StartRefused(f"cannot journal the definitions: {partition.stopped}", exit_code=EXIT_FAILED)
+            if event.kind == EventKind.REFUSED:
+                raise StartRefused(f"the engine refuses to define {event.text!r}: {Reason(event.reason).name.lower()}")
+
+    async def _open_door(self, partition: Partition, listener: socket.socket | None, address: str) -> Any:
+        try:
+            door = importlib.import_module("stack.matcher.door")  # compiled, so it need not be there
+        except ImportError as error:
+            raise StartRefused(
+                f"order_socket is set, but the order door cannot be loaded ({error}); "
+                "build it, or deploy with order_entry: gateway"
+            ) from None
+        where = listener or bind(address, 0o666)  # nginx's workers may run as another user
+        return await door.serve(self._loop, partition, self._settings, where)
+
+    def _start_metrics(self, partition: Partition) -> None:
+        from stack.matcher.metrics import PUBLISH_S, Metrics
+
+        metrics = Metrics(partition, self._settings.latency_sample_rate)
+
+        def publish() -> None:
+            metrics.publish()
+            self._publishing = self._loop.call_later(PUBLISH_S, publish)
+
+        publish()
+
+    def _failed(self, why: str) -> None:
+        logger.critical("stopping for good: %s", why)
+        self._end(EXIT_FAILED)
+
+    def _end(self, code: int) -> None:
+        if not self._ended.done():
+            self._ended.set_result(code)
+
+    def _reload(self) -> None:
+        try:
+            settings = load(self._config, EngineSettings)
+            logs.set_level(settings.log_level)
+            if self._door is not None:
+                self._door.reload_keys()
+        except Exception as error:  # a bad file must not end a running engine
+            logger.error("reload refused, the old values stay: %s", error)
+            return
+        logger.info("reloaded the log level and the API keys", extra={"fields": {"log_level": settings.log_level}})
+
+    async def _stop(self, partition: Partition, link: LinkServer) -> None:
+        for server in self._servers:
+            server.close()
+        if self._door is not None:
+            self._door.stop()
+        await partition.close()
+        if self._publishing is not None:
+            self._publishing.cancel()
+        await link.close(DRAIN_S)
+        partition.log.close()
+        logger.info("stopped", extra={"fields": {"sequence": partition.durable_sequence}})
+
+
+class _Definition:
+    """The reply to one command of our own."""
+
+    def __init__(self) -> None:
+        self.future: asyncio.Future[Event | None] = asyncio.get_running_loop().create_future()
+
+    def reply(self, _token: int, _outcome: int, events: bytes) -> None:
+        self.future.set_result(Event.unpack(events) if events else None)
+
+    def lost(self, _token: int) -> None:
+        self.future.set_result(None)

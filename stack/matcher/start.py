@@ -1,0 +1,211 @@
+"""From a data folder to a partition: lock, read, repair what a torn write left, replay, open for writing.
+
+data_dir/lock       held as long as the process lives
+data_dir/journal/   read whole and replayed; damage refuses the start with exit code 10 and changes nothing
+data_dir/events/    compared with the replay and rewritten where it differs
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import engine
+from engine.api import MatchingEngine
+from engine.journal import CHAIN_START, HEADER_BYTES, SegmentHeader, Watermark
+from engine.records import RECORD_BYTES, EventKind
+from stack.matcher.definitions import follow
+from stack.matcher.event_log import EventLog
+from stack.matcher.journal_files import (
+    UNFINISHED,
+    JournalFiles,
+    Position,
+    fdatasync,
+    prepare_segment,
+    segment_numbers,
+    segment_path,
+    sync_directory,
+)
+from stack.matcher.journal_read import Damage, Segment, Spare, read_journal, replay
+from stack.matcher.partition import Partition
+from stack.matcher.refusal import EXIT_DAMAGED, EXIT_LOCKED, StartRefused
+from stack.settings import EngineSettings
+from stack.wire.tables import Tables
+
+logger = logging.getLogger(__name__)
+
+SEGMENT_BYTES_MIN = HEADER_BYTES + 16 * RECORD_BYTES
+
+
+class Recovered(NamedTuple):
+    newest: Segment | None
+    spares: list[Spare]
+    tables: Tables
+    events_hash: int
+    time_ns: int
+
+
+def lock_data(data_dir: Path) -> BinaryIO:
+    """The lock is gone when the returned file is closed, or its process dead. Raises StartRefused."""
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = (data_dir / "lock").open("a+b")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read(64).decode("ascii", "replace").strip() or "unknown"
+        file.close()
+        raise StartRefused(
+            f"another engine works on {data_dir} (pid {holder}); two writers would destroy its journal. "
+            f"Stop that one first",
+            exit_code=EXIT_LOCKED,
+        ) from None
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n".encode())
+    file.flush()
+    return file
+
+
+def open_partition(settings: EngineSettings, on_failed: Callable[[str], None]) -> Partition:
+    """The data folder is locked already. Raises StartRefused and OSError."""
+    if settings.segment_bytes < SEGMENT_BYTES_MIN:
+        raise StartRefused(f"segment_bytes is {settings.segment_bytes}; at least {SEGMENT_BYTES_MIN} are needed")
+    started_s = time.monotonic()
+    directory = Path(settings.data_dir) / "journal"
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for unfinished in directory.glob(f"*{UNFINISHED}"):
+        unfinished.unlink()
+    try:
+        book = engine.create(
+            settings.implementation, max_live_orders=settings.max_live_orders, client_ids_max=settings.client_ids_max
+        )
+    except (RuntimeError, ValueError) as error:
+        raise StartRefused(str(error)) from None
+    log = EventLog(Path(settings.data_dir) / "events")
+    _forget_cached(directory)
+    try:
+        recovered = _replay_all(directory, settings.partition, book, log)
+    except Damage as damage:
+        raise StartRefused(
+            f"{damage}. The engine does not start on a damaged journal; look with: "
+            f"python -m stack.matcher.verify --data {settings.data_dir}",
+            exit_code=EXIT_DAMAGED,
+        ) from None
+    cut = log.finish_rebuild()
+    if cut:
+        logger.warning("cut %d events off the event log that the journal does not know", cut)
+    position = _repair(directory, settings, recovered)
+    logger.info(
+        "replayed the journal",
+        extra={
+            "fields": {
+                "sequence": book.sequence,
+                "events": book.events,
+                "live_orders": book.live,
+                "segment": position.number,
+                "epoch": position.epoch,
+                "implementation": book.implementation,
+                "took_s": round(time.monotonic() - started_s, 3),
+            }
+        },
+    )
+    return Partition(
+        settings.partition,
+        book,
+        JournalFiles(directory, settings.segment_bytes, position),
+        log,
+        tables=recovered.tables,
+        events_hash=recovered.events_hash,
+        time_ns=recovered.time_ns,
+        max_unacknowledged=settings.max_unacknowledged,
+        client_ids_max=settings.client_ids_max,
+        max_orders_per_second=settings.max_orders_per_second,
+        on_failed=on_failed,
+    )
+
+
+def _forget_cached(directory: Path) -> None:
+    """Sync the newest segments and drop them from the page cache: after a failed sync it may hold what the disk does not."""
+    for number in segment_numbers(directory)[-3:]:
+        fd = os.open(segment_path(directory, number), os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fdatasync(fd)
+            if hasattr(os, "posix_fadvise"):
+                os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(fd)
+
+
+def _replay_all(directory: Path, partition: int, book: MatchingEngine, log: EventLog) -> Recovered:
+    newest: Segment | None = None
+    spares: list[Spare] = []
+    tables, events_hash, time_ns = Tables(), CHAIN_START, 0
+    rewritten = 0
+    log.begin_rebuild()
+    for found in read_journal(directory, partition):
+        if isinstance(found, Spare):
+            spares.append(found)
+            continue
+        for group in replay(book, found, events_hash):
+            events_hash, time_ns = group.events_hash, group.last_time_ns
+            summary, differing = log.adopt(group.events)
+            rewritten += differing
+            for event in summary.of_no_order:
+                if event.kind in (EventKind.INSTRUMENT_DEFINED, EventKind.ACCOUNT_DEFINED):
+                    tables = follow(tables, event)
+        newest = found._replace(records=b"")
+    if rewritten:
+        logger.warning("wrote %d events into the event log that were not there or differed", rewritten)
+    return Recovered(newest, spares, tables, events_hash, time_ns)
+
+
+def _repair(directory: Path, settings: EngineSettings, recovered: Recovered) -> Position:
+    """Everything was read without damage: zero torn ends, make the first segment, renew the watermark."""
+    for spare in recovered.spares:
+        if spare.torn_header:
+            logger.warning("%s: its header was never finished, cleared it", spare.path)
+            _zero(spare.path, 0, HEADER_BYTES)
+    newest = recovered.newest
+    if newest is None:
+        return _first_segment(directory, settings)
+    if newest.torn:
+        count = _zero(newest.path, newest.end_offset, None)
+        logger.warning(
+            "%s offset %d: torn tail of %d bytes cut off; nobody was told of it (%s)",
+            newest.path,
+            newest.end_offset,
+            count,
+            newest.torn,
+        )
+    # What stood above the old watermark is durable now, and repeats of it will be acknowledged.
+    mark = Watermark(newest.watermark + 1, newest.sequence, newest.chain)
+    with newest.path.open("r+b") as file:
+        os.pwrite(file.fileno(), mark.encode(newest.header.epoch), mark.offset)
+        fdatasync(file.fileno())
+    return Position(newest.number, newest.header.epoch, newest.end_offset, newest.chain, mark.counter)
+
+
+def _first_segment(directory: Path, settings: EngineSettings) -> Position:
+    prepare_segment(directory, 1, settings.segment_bytes)
+    sync_directory(directory.parent)
+    header = SegmentHeader(settings.partition, 1, 1, CHAIN_START, CHAIN_START, 0, time.time_ns())
+    with segment_path(directory, 1).open("r+b") as file:
+        os.pwrite(file.fileno(), header.encode(), 0)
+        fdatasync(file.fileno())
+    return Position(1, 1, HEADER_BYTES, CHAIN_START, 0)
+
+
+def _zero(path: Path, start: int, end: int | None) -> int:
+    """Overwrite with zeros and sync; returns how many bytes up to the last that was not zero."""
+    with path.open("r+b") as file:
+        file.seek(start)
+        data = file.read() if end is None else file.read(end - start)
+        count = len(data.rstrip(b"\0"))
+        os.pwrite(file.fileno(), bytes(count), start)
+        fdatasync(file.fileno())
+    return count

@@ -1,0 +1,39 @@
+"""The answer to the query `status` and to the admin command of that name.
+
+Counters count since this process started; sequences and ordinals since the partition began. `sequence` may run ahead of
+`durable_sequence` by what waits for the disk.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.records import Reason
+from stack.matcher.partition import Partition
+
+
+def status(partition: Partition, started_ns: int) -> dict[str, Any]:
+    engine, tally = partition.engine, partition.tally
+    return {
+        "partition": partition.number,
+        "implementation": engine.implementation,
+        "started_ns": started_ns,
+        "epoch": partition.epoch,
+        "sequence": engine.sequence,
+        "durable_sequence": partition.durable_sequence,
+        "durable_events": partition.durable_events,
+        "trades": engine.trades,
+        "live_orders": engine.live,
+        "client_ids": engine.client_ids,
+        "halted": partition.halted,
+        "stopped": partition.stopped,
+        "unacknowledged": partition.unacknowledged,
+        "commands": tally.commands,
+        "events": tally.events,
+        "fills": tally.fills,
+        "groups": tally.groups,
+        "repeats": tally.repeats,
+        "busy": tally.busy,
+        "refusals": {Reason(reason).name.lower(): count for reason, count in sorted(tally.refusals.items())},
+        "sync_s": tally.sync_s,
+    }
