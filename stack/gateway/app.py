@@ -22,6 +22,7 @@ from stack.gateway.web import ClientGone, Receive, Scope, Send, error_response, 
 logger = logging.getLogger(__name__)
 
 HOT = {"/orders": place_one, "/orders/batch": place_batch}
+ROUTED = (orders, market, operations, health, openapi)
 
 
 class Application:
@@ -68,7 +69,7 @@ def cold(gateway: Gateway) -> FastAPI:
         title="hftctl stack", version="1", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
     )
     app.state.gateway = gateway
-    for module in (orders, market, operations, health, openapi):
+    for module in ROUTED:
         app.include_router(module.router)
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(HTTPException, _no_route)
@@ -97,7 +98,7 @@ def _methods(request: Request) -> list[str]:
     """All methods of a path: each route knows only its own."""
     path = request.url.path
     methods = {"POST"} if path in HOT else set()
-    for route in request.app.routes:
+    for route in (route for module in ROUTED for route in module.router.routes):
         if isinstance(route, Route) and route.path_regex.match(path):
             methods |= route.methods or set()
     return sorted(methods)

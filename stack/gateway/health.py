@@ -102,7 +102,7 @@ def _engine(partition: Partition) -> tuple[str, str]:
 def _persister(partition: Partition, checkpoints: dict[int, int]) -> tuple[str, str]:
     written = checkpoints.get(partition.number)
     if written is None:
-        return "down", f"PostgreSQL has no checkpoint of partition {partition.number}"
+        return "unseen", f"PostgreSQL has nothing of partition {partition.number} yet"
     return "unseen", f"PostgreSQL has everything up to sequence {written}"
 
 

@@ -51,7 +51,7 @@ def _operator(caller: TheCaller) -> Caller:
 
 TheCaller = Annotated[Caller, Depends(_caller)]
 Operator = Annotated[Caller, Depends(_operator)]
-WITH_KEY = [Security(BEARER), Depends(known_parameters)]
+WITH_KEY = [Security(BEARER), Depends(_caller), Depends(known_parameters)]
 OPEN = [Depends(known_parameters)]
 
 
