@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hftctl.errors import HftctlError, Inconclusive, Interrupted, Refused
+from hftctl.operations.standing import endpoint_of
 from hftctl.operations.terms import Confirm, Intention, Report, RolloutResult, accept, silent
 from hftctl.plan import saved
 from hftctl.plan.change import Plan, State
@@ -77,7 +78,7 @@ def roll(target: Target, release: Release, request: Request) -> RolloutResult:
     )
 
     def ended(**fields: Any) -> RolloutResult:
-        return replace(result, endpoint=target.endpoint(), duration_s=time.monotonic() - started, **fields)
+        return replace(result, endpoint=endpoint_of(target), duration_s=time.monotonic() - started, **fields)
 
     if (standing := _done_already(target, release, plan, request)) is not None:
         return ended(revision=standing.number, rollout=standing.rollout)

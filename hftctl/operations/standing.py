@@ -47,6 +47,14 @@ def open_standing(name: str | None, *, targets: TargetFactory = open_target) -> 
     return targets(_target_of(deployment), deployment)
 
 
+def endpoint_of(target: Target) -> str:
+    """Base URL of the public door; empty while no configuration was ever written."""
+    try:
+        return target.endpoint()
+    except NotFound:
+        return ""
+
+
 def _target_of(deployment: str) -> str:
     try:
         return str(json.loads(paths.layout(deployment).release.read_bytes())["target"])

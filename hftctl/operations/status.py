@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hftctl.errors import Degraded, HftctlError, NotFound
-from hftctl.operations.standing import open_standing, open_target
+from hftctl.operations.standing import endpoint_of, open_standing, open_target
 from hftctl.operations.terms import TargetFactory
 from hftctl.plan.diff import diff
 from hftctl.plan.journal import Rollout
@@ -72,7 +72,7 @@ def status(name: str | None, *, targets: TargetFactory = open_target) -> StatusR
         environment=revision.release.environment if revision else "",
         state=state,
         message=message,
-        endpoint=target.endpoint(),
+        endpoint=endpoint_of(target),
         revision=revision,
         components=components,
         partitions=partitions,

@@ -71,7 +71,7 @@ class Target(Actuator, Protocol):
     def logs(self, components: Sequence[str], *, since_s: float | None, follow: bool) -> Iterator[LogLine]: ...
 
     def endpoint(self) -> str:
-        """Base URL of the public door."""
+        """Base URL of the public door. Raises NotFound where no configuration was ever written."""
 
     def operator_key(self) -> str | None:
         """An API key of the role operator; None where authentication is off."""
@@ -101,5 +101,6 @@ class Target(Actuator, Protocol):
     def remove(self, *, data: bool) -> None:
         """After `stop`: take away what a deploy wrote; the engines' journals, database and secrets only when `data`.
 
-        The rollout journal goes last: a deployment stands as long as it is there, so a killed removal is found again.
+        The rollout journal goes last of what is removed under the lock, and the lock's file after it: a deployment stands
+        as long as its journal is there, so a killed removal is found again, and nobody else's journal can be removed.
         """

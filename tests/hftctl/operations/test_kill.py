@@ -1,6 +1,7 @@
 """SIGKILL at every point of a rollout (around each journal entry, amid each change, around the record): the next command
 converges to exactly the new or the old revision, and nobody unlocks anything by hand."""
 
+import os
 import shutil
 
 import pytest
@@ -51,6 +52,7 @@ class World:
 def fresh(tmp_path, monkeypatch):
     """Make worlds, each a copy of one where OLD stands."""
     monkeypatch.setenv("HFTCTL_HOME", str(tmp_path / "world"))
+    monkeypatch.setattr(os, "fsync", lambda _handle: None)  # SIGKILL leaves the page cache; a thousand syncs take long
     base = World(tmp_path / "base")
     base.deploy(OLD)
 

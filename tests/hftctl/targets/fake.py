@@ -140,6 +140,8 @@ class FakeTarget:
             yield LogLine(component, time.time_ns(), "last words")
 
     def endpoint(self):
+        if not self.layout.release.exists():
+            raise NotFound(f"'{self.deployment}' was never deployed here")
         return "http://127.0.0.1:1"
 
     def operator_key(self):
