@@ -5,7 +5,6 @@ Files, writing and syncing are not here. `IMPLEMENTATION` says which codec was l
 
 from __future__ import annotations
 
-from engine.journal_python import IMPLEMENTATION, Encoder, crc32c, hash_events, mix, scan
 from engine.scan import CHAIN_START, Scan, Verdict
 from engine.segment import (
     FORMAT_VERSION,
@@ -15,6 +14,11 @@ from engine.segment import (
     Watermark,
     read_watermark,
 )
+
+try:
+    from engine.journal_cython import IMPLEMENTATION, Encoder, crc32c, hash_events, mix, scan
+except ImportError:  # engine.implementations() says why
+    from engine.journal_python import IMPLEMENTATION, Encoder, crc32c, hash_events, mix, scan
 
 __all__ = [
     "CHAIN_START",

@@ -20,17 +20,15 @@ from engine.records import (
     RECORD_BYTES,
     RECORD_HEADER,
 )
-from engine.scan import CHAIN_MULTIPLIER, Scan, Verdict
+from engine.scan import CHAIN_MULTIPLIER, CHECKED_FROM, Scan, checksums, judged
 
 IMPLEMENTATION = "python"
 
 Buffer = bytes | bytearray | memoryview
 
 _MASK = (1 << 64) - 1
-_CRC_FROM = 8
 _COMMAND_BODY_BYTES = COMMAND_BYTES - 4  # the token is the wire's, not the journal's
 _NO_TOKEN = bytes(4)
-_EMPTY = bytes(RECORD_BYTES)
 
 
 def crc32c(data: Buffer) -> int:
@@ -70,7 +68,7 @@ class Encoder:
         header = RECORD_HEADER.pack(
             RECORD_BYTES, 0, self.epoch, flags, self.chain, events_hash or 0, self.sequence + 1, time_ns
         )
-        checked = header[_CRC_FROM:] + bytes(command[:_COMMAND_BODY_BYTES]) + _NO_TOKEN
+        checked = header[CHECKED_FROM:] + bytes(command[:_COMMAND_BODY_BYTES]) + _NO_TOKEN
         crc = google_crc32c.value(checked)
         record = header[:4] + crc.to_bytes(4, "little") + checked
         self.sequence += 1
@@ -115,87 +113,15 @@ def scan(buffer: Buffer, epoch: int, sequence: int, chain: int, watermark_sequen
     synced, so it must be here.
     """
     view = memoryview(buffer)
-    offset = records = 0
-    while offset + RECORD_BYTES <= len(view):
-        fault, crc = _fault(view, offset, epoch, sequence, chain)
-        if fault:
+    records = 0
+    for offset in range(0, len(view) - RECORD_BYTES + 1, RECORD_BYTES):
+        length, crc, its_epoch, _, its_chain, _, its_sequence, _ = RECORD_HEADER.unpack_from(view, offset)
+        if (length, its_epoch, its_sequence, its_chain) != (RECORD_BYTES, epoch, sequence + 1, chain):
             break
-        sequence += 1
+        stored, computed = checksums(view, offset)
+        if stored != computed:
+            break
         records += 1
+        sequence += 1
         chain = mix(chain, crc)
-        offset += RECORD_BYTES
-    else:
-        fault = "the segment ends inside it" if offset < len(view) else ""
-    verdict, detail = _judge(view, offset, epoch, sequence, watermark_sequence, fault)
-    return Scan(records, offset, sequence, chain, verdict, detail)
-
-
-def _checksum(view: memoryview, offset: int) -> tuple[int, int]:
-    """Stored and computed."""
-    stored = int.from_bytes(view[offset + 4 : offset + 8], "little")
-    return stored, google_crc32c.value(bytes(view[offset + _CRC_FROM : offset + RECORD_BYTES]))
-
-
-def _fault(view: memoryview, offset: int, epoch: int, sequence: int, chain: int) -> tuple[str, int]:
-    """Why the record at `offset` is not the one that follows, empty if it is; and its checksum.
-
-    A fault that begins with "!" is one of a record that is whole: no torn write looks like that.
-    """
-    length, crc, its_epoch, _flags, its_chain, _events_hash, its_sequence, _time = RECORD_HEADER.unpack_from(
-        view, offset
-    )
-    if length != RECORD_BYTES:
-        return f"its length reads {length}, not {RECORD_BYTES}", crc
-    stored, computed = _checksum(view, offset)
-    if stored != computed:
-        return f"checksum {stored:#010x} stored, {computed:#010x} computed", crc
-    if its_epoch != epoch:
-        return f"!it is of epoch {its_epoch}, the segment of epoch {epoch}", crc
-    if its_sequence != sequence + 1:
-        return f"!it has sequence {its_sequence}", crc
-    if its_chain != chain:
-        return f"!its chain is {its_chain:#018x}, the records before it give {chain:#018x}", crc
-    return "", crc
-
-
-def _judge(
-    view: memoryview, offset: int, epoch: int, sequence: int, watermark_sequence: int, fault: str
-) -> tuple[Verdict, str]:
-    due = sequence + 1
-    where = f"record {due} at offset {offset}"
-    if fault.startswith("!"):
-        return Verdict.DAMAGED, f"{where}: {fault[1:]}"
-    empty = _zeros_from(view, offset)
-    if empty and sequence >= watermark_sequence:
-        return Verdict.CLEAN, ""
-    if empty:
-        return Verdict.DAMAGED, f"{where}: missing, although everything up to {watermark_sequence} was synced"
-    if due <= watermark_sequence:
-        return Verdict.DAMAGED, f"{where}: {fault}, although everything up to {watermark_sequence} was synced"
-    later = _next_whole(view, offset + RECORD_BYTES, epoch)
-    if later is not None:
-        return Verdict.DAMAGED, f"{where}: {fault}, and a whole record of the same epoch follows at offset {later}"
-    return Verdict.TORN, f"{where}: {fault}; nothing whole follows"
-
-
-def _zeros_from(view: memoryview, offset: int) -> bool:
-    block = 1 << 16
-    zeros = bytes(block)
-    for start in range(offset, len(view), block):
-        piece = view[start : start + block]
-        if piece != zeros[: len(piece)]:
-            return False
-    return True
-
-
-def _next_whole(view: memoryview, offset: int, epoch: int) -> int | None:
-    """Where the next record of this epoch with a good checksum is, whatever its sequence."""
-    for start in range(offset, len(view) - RECORD_BYTES + 1, RECORD_BYTES):
-        if view[start : start + RECORD_BYTES] == _EMPTY:
-            continue
-        length, _crc, its_epoch, *_ = RECORD_HEADER.unpack_from(view, start)
-        if length == RECORD_BYTES and its_epoch == epoch:
-            stored, computed = _checksum(view, start)
-            if stored == computed:
-                return start
-    return None
+    return judged(view, records, epoch, sequence, chain, watermark_sequence)

@@ -1,18 +1,32 @@
-"""What reading a journal can find; shared by both codecs."""
+"""What reading a journal can find, and the verdict on where its valid records end; the same for both codecs.
+
+    clean      whole records, then zeros or the end
+    torn tail  a write that never finished: it lies above the watermark and nothing whole follows. Cut it off, go on.
+    damaged    something that was synced is not there any more, or bytes stand where they do not belong
+
+Nothing here trusts a length or a count that it reads: offsets move by whole records only.
+"""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from typing import NamedTuple
 
+import google_crc32c
+
+from engine.records import RECORD_BYTES, RECORD_HEADER
+
 CHAIN_START = 0x6A09E667F3BCC908  # chain and events hash before the first record and event: any fixed number but 0
 CHAIN_MULTIPLIER = 0x9E3779B97F4A7C15  # odd, so that multiplying loses nothing
+CHECKED_FROM = 8  # a record's checksum covers the bytes from here on
+
+_ZEROS = bytes(1 << 16)
 
 
 class Verdict(StrEnum):
-    CLEAN = "clean"  # whole records, then zeros or the end
-    TORN = "torn tail"  # a write that never finished and that nobody was told of: cut it off and go on
-    DAMAGED = "damaged"  # something that was synced is not there any more: refuse to start
+    CLEAN = "clean"
+    TORN = "torn tail"
+    DAMAGED = "damaged"
 
 
 class Scan(NamedTuple):
@@ -22,3 +36,81 @@ class Scan(NamedTuple):
     chain: int  # after the last of them
     verdict: Verdict
     detail: str  # one sentence for whoever must decide, empty when clean
+
+
+def judged(
+    buffer: bytes | bytearray | memoryview, records: int, epoch: int, sequence: int, chain: int, watermark_sequence: int
+) -> Scan:
+    """The Scan of a buffer whose first `records` records are valid, the last being `sequence`; the next one is not."""
+    view = memoryview(buffer)
+    offset = records * RECORD_BYTES
+    verdict, detail = _verdict(view, offset, epoch, sequence, chain, watermark_sequence)
+    if detail:
+        detail = f"record {sequence + 1} at offset {offset}: {detail}"
+    return Scan(records, offset, sequence, chain, verdict, detail)
+
+
+def _verdict(
+    view: memoryview, offset: int, epoch: int, sequence: int, chain: int, watermark_sequence: int
+) -> tuple[Verdict, str]:
+    synced = f"everything up to {watermark_sequence} was synced"
+    if not _whole(view, offset):
+        if _zeros_from(view, offset):
+            if sequence >= watermark_sequence:
+                return Verdict.CLEAN, ""
+            return Verdict.DAMAGED, f"missing, although {synced}"
+        fault = _torn_fault(view, offset)
+        if sequence < watermark_sequence:
+            return Verdict.DAMAGED, f"{fault}, although {synced}"
+        later = _next_whole(view, offset + RECORD_BYTES, epoch)
+        if later is not None:
+            return Verdict.DAMAGED, f"{fault}, and a whole record of the same epoch follows at offset {later}"
+        return Verdict.TORN, f"{fault}; nothing whole follows"
+    # A record with a good checksum is no torn write, whatever else is wrong with it.
+    _length, _crc, its_epoch, _flags, its_chain, _events_hash, its_sequence, _time = RECORD_HEADER.unpack_from(
+        view, offset
+    )
+    if its_epoch != epoch:
+        return Verdict.DAMAGED, f"it is of epoch {its_epoch}, in a segment of epoch {epoch}"
+    if its_sequence != sequence + 1:
+        return Verdict.DAMAGED, f"it has sequence {its_sequence}"
+    return Verdict.DAMAGED, f"its chain is {its_chain:#018x}, the records before it give {chain:#018x}"
+
+
+def checksums(view: memoryview, offset: int) -> tuple[int, int]:
+    """Of the record at `offset`: as stored, and as computed."""
+    stored = int.from_bytes(view[offset + 4 : offset + CHECKED_FROM], "little")
+    return stored, google_crc32c.value(bytes(view[offset + CHECKED_FROM : offset + RECORD_BYTES]))
+
+
+def _whole(view: memoryview, offset: int) -> bool:
+    if offset + RECORD_BYTES > len(view) or int.from_bytes(view[offset : offset + 4], "little") != RECORD_BYTES:
+        return False
+    stored, computed = checksums(view, offset)
+    return stored == computed
+
+
+def _torn_fault(view: memoryview, offset: int) -> str:
+    if offset + RECORD_BYTES > len(view):
+        return f"the segment ends after {len(view) - offset} of its {RECORD_BYTES} bytes"
+    length = int.from_bytes(view[offset : offset + 4], "little")
+    if length != RECORD_BYTES:
+        return f"its length reads {length}, not {RECORD_BYTES}"
+    stored, computed = checksums(view, offset)
+    return f"checksum {stored:#010x} stored, {computed:#010x} computed"
+
+
+def _zeros_from(view: memoryview, offset: int) -> bool:
+    for start in range(offset, len(view), len(_ZEROS)):
+        piece = view[start : start + len(_ZEROS)]
+        if piece != _ZEROS[: len(piece)]:
+            return False
+    return True
+
+
+def _next_whole(view: memoryview, offset: int, epoch: int) -> int | None:
+    """Where the next record of this epoch with a good checksum is, whatever its sequence."""
+    for start in range(offset, len(view) - RECORD_BYTES + 1, RECORD_BYTES):
+        if _whole(view, start) and int.from_bytes(view[start + 8 : start + 12], "little") == epoch:
+            return start
+    return None
