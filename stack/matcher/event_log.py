@@ -26,7 +26,7 @@ SEQUENCES_PER_FILE = 1 << 18
 _FILE_BYTES = EVENTS_PER_FILE * EVENT_BYTES
 _INDEX_BYTES = SEQUENCES_PER_FILE * 8
 
-_BRIEF = struct.Struct("<8xQ60xB4xB46x")  # order, kind, reason of an event
+BRIEF = struct.Struct("<8xQ60xB4xB46x")  # order, kind, reason of an event
 _PREVIOUS = struct.Struct("<Q")
 _PREVIOUS_OFFSET = 24
 _INDEX_OFFSET = 72  # of `index`, the place among its command's events
@@ -103,7 +103,7 @@ class EventLog:
         refusals: dict[int, int] = {}
         of_no_order: list[Event] = []
         number, view = -1, memoryview(b"")
-        for order, kind, reason in _BRIEF.iter_unpack(events):
+        for order, kind, reason in BRIEF.iter_unpack(events):
             ordinal += 1
             if kind == _REFUSED:
                 refusals[reason] = refusals.get(reason, 0) + 1

@@ -43,6 +43,7 @@ class Segment(NamedTuple):
     sequence: int  # of its last record, or the one before
     chain: int
     watermark: int  # counter of the newest watermark, 0 without
+    watermark_sequence: int  # what it says
     torn: str  # what the torn tail looks like; empty without one
 
 
@@ -112,8 +113,8 @@ def _read_segment(path: Path, number: int, sequence: int, chain: int) -> Segment
     if found.verdict == Verdict.DAMAGED:
         raise Damage(f"{path} offset {end}: {found.detail}")
     torn = found.detail if found.verdict == Verdict.TORN else ""
-    counter = watermark.counter if watermark else 0
-    return Segment(number, path, header, records, end, found.sequence, found.chain, counter, torn)
+    counter, marked = (watermark.counter, watermark.sequence) if watermark else (0, 0)
+    return Segment(number, path, header, records, end, found.sequence, found.chain, counter, marked, torn)
 
 
 def _is_zero(mapped: mmap.mmap, start: int) -> bool:

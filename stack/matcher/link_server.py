@@ -106,8 +106,7 @@ class LinkConnection(asyncio.Protocol):
     # ---- asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  for the type checker
-        self.transport = transport
+        self.transport = transport  # type: ignore[assignment]  # uvloop's share no base class with asyncio's
         self._open = True
         self._server.connections.add(self)
         self._hello_timer = asyncio.get_running_loop().call_later(HELLO_TIMEOUT_S, self._no_hello)

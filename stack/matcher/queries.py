@@ -21,7 +21,7 @@ EVENTS_MAX = 100_000
 WAIT_MS_MAX = 60_000
 
 _LEAVES = slice(48, 56)
-Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=1 << 63)]
+Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 Id: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]
 
 

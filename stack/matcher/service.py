@@ -136,6 +136,9 @@ class Service:
             self._publishing.cancel()
         await link.close(DRAIN_S)
         partition.log.close()
+        for signal_number in (signal.SIGTERM, signal.SIGINT):  # a second one must not spoil the exit code
+            self._loop.remove_signal_handler(signal_number)
+            signal.signal(signal_number, signal.SIG_IGN)
         logger.info("stopped", extra={"fields": {"sequence": partition.durable_sequence}})
 
 

@@ -32,6 +32,7 @@ from stack.matcher.journal_files import (
     sync_directory,
 )
 from stack.matcher.journal_read import Damage, Segment, Spare, read_journal, replay
+from stack.matcher.limits_file import Limits, hold_limits
 from stack.matcher.partition import Partition
 from stack.matcher.refusal import EXIT_DAMAGED, EXIT_LOCKED, StartRefused
 from stack.settings import EngineSettings
@@ -78,6 +79,7 @@ def open_partition(settings: EngineSettings, on_failed: Callable[[str], None]) -
     started_s = time.monotonic()
     directory = Path(settings.data_dir) / "journal"
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    hold_limits(Path(settings.data_dir), Limits(settings.max_live_orders))
     for unfinished in directory.glob(f"*{UNFINISHED}"):
         unfinished.unlink()
     try:

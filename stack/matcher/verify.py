@@ -1,0 +1,198 @@
+"""python -m stack.matcher.verify --data DIR: is this journal whole, and does its replay give what was recorded?
+
+Reads every record of every segment (checksum, chain, epoch, watermark), applies them to a fresh engine, compares each
+group's events hash, and the event log and its index with what the replay gives. It writes nothing and takes no lock, so
+that it may look at a partition that is running; records that arrive meanwhile may look like a torn tail.
+
+Exit code 0: whole. 10: damaged, or the event log differs (the next start of the engine rewrites that). 2: no journal there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from array import array
+from pathlib import Path
+from typing import Any
+
+import engine
+from engine.api import MatchingEngine
+from engine.journal import CHAIN_START, HEADER_BYTES, JournalError, SegmentHeader
+from engine.records import EVENT_BYTES, RECORD_BYTES, Event, EventKind
+from stack.matcher.definitions import follow
+from stack.matcher.event_log import BRIEF, EventLog
+from stack.matcher.journal_files import segment_numbers, segment_path
+from stack.matcher.journal_read import Damage, Segment, read_journal, replay
+from stack.matcher.limits_file import Limits, read_limits
+from stack.matcher.refusal import EXIT_DAMAGED, EXIT_REFUSED
+from stack.wire.tables import Tables
+
+BOOK_DEPTH = 1_000_000
+
+
+class Verification:
+    """Walks a journal; `report` holds what was found so far, damage included."""
+
+    def __init__(self, data_dir: Path, implementation: engine.Implementation = "auto") -> None:
+        self._journal = data_dir / "journal"
+        self._log = EventLog(data_dir / "events", read_only=True)
+        self._has_log = (data_dir / "events").is_dir()
+        self._last = array("Q")  # per sequence 1 + ordinal of that order's last event
+        self._tables = Tables()
+        self._differing = 0  # groups
+        limits = read_limits(data_dir) or Limits(max_live_orders=1 << 20)
+        self._engine: MatchingEngine = engine.create(
+            implementation, max_live_orders=limits.max_live_orders, client_ids_max=1 << 22
+        )
+        self.report: dict[str, Any] = {"data": str(data_dir), "verdict": "whole", "problems": []}
+
+    def run(self) -> None:
+        """Raises OSError."""
+        segments = spares = groups = 0
+        newest: Segment | None = None
+        events_hash, time_ns = CHAIN_START, 0
+        torn = ""
+        try:
+            for found in read_journal(self._journal, self._partition()):
+                if not isinstance(found, Segment):
+                    spares += 1
+                    continue
+                segments += 1
+                newest = found._replace(records=b"")
+                if found.torn:
+                    torn = f"{found.path} offset {found.end_offset}: {found.torn}"
+                for group in replay(self._engine, found, events_hash):
+                    groups += 1
+                    self._compare(group.events)
+                    events_hash, time_ns = group.events_hash, group.last_time_ns
+            self._compare_index()
+        except Damage as damage:
+            self._problem(str(damage))
+        book = self._engine
+        self.report |= {
+            "segments": segments,
+            "spares": spares,
+            "epoch": newest.header.epoch if newest else 0,
+            "records": book.sequence,
+            "record_bytes": book.sequence * RECORD_BYTES,
+            "groups": groups,
+            "events": book.events,
+            "trades": book.trades,
+            "live_orders": book.live,
+            "halted": book.halted,
+            "instruments": len(self._tables.instruments),
+            "accounts": len(self._tables.accounts),
+            "last_time_ns": time_ns,
+            "watermark_sequence": newest.watermark_sequence if newest else 0,
+            "torn_tail": torn,
+            "state_hash": book.state_hash(),
+            "implementation": book.implementation,
+        }
+
+    def book(self, symbol: str) -> dict[str, Any] | None:
+        listed = self._tables.symbols.get(symbol)
+        if listed is None:
+            return None
+        book = self._engine.book(listed.id, BOOK_DEPTH)
+        sides = {"bids": book.bids, "asks": book.asks}
+        return {"symbol": symbol, "sequence": self._engine.sequence} | {
+            name: [
+                {"price": listed.tick.text(price), "quantity": listed.lot.text(quantity), "orders": orders}
+                for price, quantity, orders in levels
+            ]
+            for name, levels in sides.items()
+        }
+
+    def _partition(self) -> int:
+        numbers = segment_numbers(self._journal)
+        if not numbers:
+            raise FileNotFoundError(f"no journal segments in {self._journal}")
+        with segment_path(self._journal, numbers[0]).open("rb") as file:
+            try:
+                return SegmentHeader.decode(file.read(HEADER_BYTES)).partition
+            except JournalError:
+                return 0  # the walk says what is wrong
+
+    def _compare(self, events: bytes) -> None:
+        log, first = self._log, self._engine.events - len(events) // EVENT_BYTES
+        there = log.peek(first, len(events) // EVENT_BYTES) if self._has_log else b""
+        if there != events:
+            self._differs(first, events, there)
+        last = self._last
+        for place, (order, kind, _reason) in enumerate(BRIEF.iter_unpack(events)):
+            if order and kind != EventKind.REFUSED:
+                if order >= len(last):
+                    last.frombytes(bytes(8 * (order + 1 - len(last))))
+                last[order] = first + place + 1
+            elif kind in (EventKind.INSTRUMENT_DEFINED, EventKind.ACCOUNT_DEFINED):
+                self._tables = follow(self._tables, Event.unpack(events, place * EVENT_BYTES))
+
+    def _differs(self, first: int, events: bytes, there: bytes) -> None:
+        """One problem for the first event that differs, and a count of all."""
+        if not self._differing:
+            at = next(
+                at
+                for at in range(0, len(events), EVENT_BYTES)
+                if events[at : at + EVENT_BYTES] != there[at : at + EVENT_BYTES]
+            )
+            self._problem(f"event log: event {first + at // EVENT_BYTES} is not what the replay gives (first of them)")
+        self._differing += 1
+
+    def _compare_index(self) -> None:
+        if not self._has_log:
+            return
+        for order, last in enumerate(self._last):
+            stands = self._log.last_of(order)
+            # A running engine may have gone on since this order was replayed; it never goes back.
+            if stands < last:
+                self._problem(f"event index: order {order} ends at event {stands - 1}, the replay at {last - 1}")
+                return
+
+    def _problem(self, text: str) -> None:
+        self.report["verdict"] = "damaged"
+        self.report["problems"].append(text)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m stack.matcher.verify", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="a partition's data folder")
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    parser.add_argument("--book", metavar="SYMBOL", help="add the book of this symbol as the replay leaves it")
+    parser.add_argument("--implementation", choices=["auto", "cython", "python"], default="auto")
+    arguments = parser.parse_args()
+    try:
+        verification = Verification(arguments.data, arguments.implementation)
+        verification.run()
+    except (OSError, RuntimeError) as error:
+        print(f"verify: cannot read the journal in {arguments.data}: {error}", file=sys.stderr)
+        return EXIT_REFUSED
+    report = verification.report
+    if arguments.book:
+        report["book"] = verification.book(arguments.book)
+        if report["book"] is None:
+            print(f"verify: the journal defines no instrument {arguments.book}", file=sys.stderr)
+            return EXIT_REFUSED
+    if arguments.json:
+        print(json.dumps(report))
+    else:
+        _print(report)
+    return EXIT_DAMAGED if report["problems"] else 0
+
+
+def _print(report: dict[str, Any]) -> None:
+    book, problems = report.get("book"), report["problems"]
+    for name, value in report.items():
+        if name not in ("book", "problems"):
+            print(f"{name:14} {value}")
+    for problem in problems:
+        print(f"problem        {problem}")
+    for side in ("asks", "bids") if book else ():
+        for level in reversed(book[side]) if side == "asks" else book[side]:
+            print(f"{side[:-1]:4} {level['price']:>16} {level['quantity']:>20} {level['orders']:>6}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
