@@ -1,0 +1,169 @@
+"""From the engine into PostgreSQL, exactly once, whatever dies when."""
+
+import signal
+from datetime import UTC, datetime
+
+from engine.records import Command, CommandKind
+from stack.persister.database import days_of
+from stack.schema.__main__ import connect
+from stack.settings import Postgres
+from tests.stack.persister.conftest import assert_everything_stands_once, checkpoint
+from tests.stack.persister.engine_peer import EnginePeer, trading
+from tests.stack.persister.proxy import LosesTheAnswerOfACommit
+from tests.stack.servers import PostgresServer
+
+
+def test_every_event_stands_once_and_sigterm_ends_with_0(persister, peer: EnginePeer, database: Postgres):
+    trading(peer, seed=1, commands=2000)
+    running = persister()
+    running.wait_until_written(peer)
+    trading(peer, seed=2, commands=300, prefix="later")
+    running.wait_until_written(peer)
+    assert running.end() == 0
+    assert_everything_stands_once(database, peer)
+
+
+def test_killed_inside_the_transaction_nothing_of_it_stands(persister, peer: EnginePeer, database: Postgres):
+    trading(peer, seed=3, commands=20)
+    first = persister()
+    first.wait_until_written(peer)
+    before = checkpoint(database)
+    day = max(days_of(peer.events))
+    with connect(database) as holder:
+        holder.execute("BEGIN")
+        holder.execute(f"LOCK TABLE events_{day:%Y%m%d} IN EXCLUSIVE MODE")  # COPY waits, the checkpoint has moved
+        trading(peer, seed=4, commands=200, prefix="b")
+        with connect(database) as other:
+            waiting = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'COPY%' AND wait_event_type = 'Lock'"
+            first.wait_for(lambda: other.execute(waiting).fetchone(), "the COPY")
+        first.end(signal.SIGKILL)
+        holder.execute("ROLLBACK")
+    assert checkpoint(database) == before
+    persister().wait_until_written(peer)
+    assert_everything_stands_once(database, peer)
+
+
+def test_killed_again_and_again_under_load_nothing_is_lost_or_doubled(persister, peer: EnginePeer, database: Postgres):
+    for round_ in range(5):
+        running = persister(batch_events=50)
+        before = checkpoint(database)
+        trading(peer, seed=round_, commands=300, prefix=f"k{round_}")
+        running.wait_for(lambda before=before: checkpoint(database) != before, "a batch")
+        running.end(signal.SIGKILL)
+    persister().wait_until_written(peer)
+    assert_everything_stands_once(database, peer)
+
+
+def test_a_commit_whose_answer_is_lost_is_not_written_twice(persister, peer: EnginePeer, database: Postgres):
+    trading(peer, seed=5, commands=500)
+    with LosesTheAnswerOfACommit(database.port) as proxy:
+        running = persister(postgres=proxy.in_front_of(database), batch_events=100)
+        running.wait_until_written(peer)
+        assert running.end() == 0
+    assert proxy.lost == 1
+    assert_everything_stands_once(database, peer)
+
+
+def test_a_second_persister_stops_and_the_first_goes_on(persister, peer: EnginePeer, database: Postgres):
+    trading(peer, seed=6, commands=50)
+    first = persister()
+    first.wait_until_written(peer)
+    with connect(database) as connection:  # the second has written what the first is about to
+        connection.execute("UPDATE checkpoint SET sequence = sequence + 1, ordinal = ordinal + 1")
+    peer.apply(Command(CommandKind.HALT, text=b"test"))
+    assert first.process.wait(20) == 6
+    assert "another persister writes this partition" in first.log
+
+
+def test_a_database_of_another_journal_is_refused_and_left_alone(persister, peer: EnginePeer, database: Postgres):
+    with connect(database) as connection:
+        connection.execute("INSERT INTO checkpoint (partition, sequence, ordinal, time_ns) VALUES (0, 1000, 5000, 0)")
+    running = persister()
+    assert running.process.wait(20) == 10
+    assert "belongs to another journal" in running.log
+    assert checkpoint(database) == (1000, 5000)
+
+
+def test_postgres_away_and_back_and_the_lag_is_told(persister, peer: EnginePeer, tmp_path):
+    server = PostgresServer(tmp_path)
+    try:
+        database = server.settings("postgres")
+        running = persister(postgres=database)
+        running.database = database
+        running.wait_for(lambda: "postgres does not work" in running.log, "a complaint that there is no schema")
+        migrate(database)
+        running.wait_until_written(peer)
+        server.kill()
+        trading(peer, seed=7, commands=100)
+        running.wait_for(lambda: lag(running) == len(peer.events) // 128 - 5, "the lag")
+        server.start()
+        running.wait_until_written(peer)
+        running.wait_for(lambda: lag(running) == 0, "no lag")
+        assert_everything_stands_once(database, peer)
+    finally:
+        server.kill()
+
+
+def test_the_engine_away_and_back(persister, peer: EnginePeer, database: Postgres):
+    running = persister()
+    running.wait_until_written(peer)
+    peer.stop()
+    running.wait_for(lambda: "engine does not work" in running.log, "a complaint about the engine")
+    trading(peer, seed=8, commands=100)
+    peer.start()
+    running.wait_until_written(peer)
+    assert_everything_stands_once(database, peer)
+
+
+def test_an_engine_that_never_was_there_does_not_keep_it_from_stopping(persister, peer: EnginePeer):
+    peer.stop()
+    running = persister()
+    running.wait_for(lambda: "engine does not work" in running.log, "a complaint about the engine")
+    assert running.end() == 0
+
+
+def test_text_that_postgres_would_refuse_does_not_stop_the_stream(persister, peer: EnginePeer, database: Postgres):
+    for text in ("é".encode()[:1], b"a\0b", b"\xff" * 44, "ünï".encode()):
+        peer.apply(Command(CommandKind.HALT, text=text))
+    peer.apply(Command(CommandKind.CANCEL, target=(1 << 63) - 1, account=(1 << 32) - 1, symbol=(1 << 32) - 1))
+    persister().wait_until_written(peer)
+    assert_everything_stands_once(database, peer)
+    with connect(database) as connection:
+        texts = [row[0] for row in connection.execute("SELECT text FROM events WHERE kind = 6 ORDER BY sequence")]
+    assert texts == ["\\xc3", "a\\x00b", "\\xff" * 44, "ünï"]
+
+
+def test_each_day_has_its_table_and_closed_days_get_their_indexes(persister, peer: EnginePeer, database: Postgres):
+    trading(peer, seed=9, commands=30)
+    peer.time_ns = 86_400_000_000_000 * 19_000  # long ago, a day of its own: time in tests need not go forward here
+    trading(peer, seed=10, commands=30, prefix="b")
+    running = persister()
+    running.wait_until_written(peer)
+    assert_everything_stands_once(database, peer)
+    today = datetime.now(UTC).date()
+    with connect(database) as connection:
+        tables = {row[0] for row in connection.execute("SELECT relname FROM pg_class WHERE relkind = 'r'")}
+        assert {f"events_{day:%Y%m%d}" for day in days_of(peer.events)} | {f"events_{today:%Y%m%d}"} <= tables
+        assert connection.execute("SELECT count(*) FROM days_to_index(CURRENT_DATE)").fetchone()[0] >= 1
+    running.end()
+    indexed = "SELECT count(*) FROM days_to_index((now() AT TIME ZONE 'UTC' - interval '5 minutes')::date)"
+    again = persister()
+    with connect(database) as connection:
+        again.wait_for(lambda: connection.execute(indexed).fetchone() == (0,), "the indexes")
+
+
+def lag(running) -> int:
+    from prometheus_client import CollectorRegistry
+    from prometheus_client.multiprocess import MultiProcessCollector
+
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=running.settings.metrics_dir)
+    return registry.get_sample_value("hft_persister_lag_events", {"component": "persister-0", "partition": "0"})
+
+
+def migrate(database: Postgres) -> None:
+    from stack.schema.migrations import load
+    from stack.schema.migrations import migrate as apply
+
+    with connect(database) as connection:
+        apply(connection, load())
