@@ -29,6 +29,7 @@ EXIT_BAD_CONFIGURATION = 2
 EXIT_CONFLICT = 6
 EXIT_DAMAGE = 10
 INDEX_EVERY_S = 600
+STOP_S = 5.0  # for what is beside the writing
 
 
 async def serve(settings: PersisterSettings) -> int:
@@ -43,7 +44,8 @@ async def serve(settings: PersisterSettings) -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, persister.stop)
-        beside = [asyncio.create_task(publisher.run()), asyncio.create_task(_index_days(settings))]
+        publishing = asyncio.create_task(publisher.run())
+        indexing = asyncio.create_task(_index_days(settings))
         try:
             await persister.run()
         except Conflict as error:
@@ -53,9 +55,9 @@ async def serve(settings: PersisterSettings) -> int:
             logger.critical("%s", error)
             return EXIT_DAMAGE
         finally:
-            for task in beside:
-                task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            publisher.stop()
+            indexing.cancel()
+            await asyncio.wait((publishing, indexing), timeout=STOP_S)
     return 0
 
 

@@ -18,12 +18,15 @@ import asyncio
 import logging
 import struct
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from engine.records import EVENT_BYTES, MAKER, Event, EventKind, unpack_events
@@ -39,8 +42,8 @@ QUEUE_BATCHES = 4
 SLICE_EVENTS = 500  # after so many, others get their turn
 TRADES_KEPT = 1000
 CHAINS_MAX = 50_000  # orders whose events are held until they close
-PAUSE_S = 1.0  # after Valkey did not answer
-TIMEOUT_S = 1.0
+PAUSE_S = 0.5  # after Valkey did not answer
+TIMEOUT_S = 0.5
 PROOF_PREFIX = "PROOF."
 
 # order, leaves, symbol, kind, flags
@@ -55,13 +58,16 @@ class Publisher:
         self._ttl_s = settings.cached_order_ttl_s
         self._link = link
         self._labels = (settings.component, str(settings.partition))
-        self._queue: asyncio.Queue[bytes] = asyncio.Queue(QUEUE_BATCHES)
+        self._waiting: deque[tuple[bool, bytes]] = deque()  # whether batches before it were left out, events
+        self._ready = asyncio.Event()
+        self._stopping = False
         self._redis = Redis(
             host=settings.redis.host,
             port=settings.redis.port,
             password=Path(settings.redis.password_file).read_text().strip() or None,
             socket_timeout=TIMEOUT_S,
             socket_connect_timeout=TIMEOUT_S,
+            retry=Retry(NoBackoff(), 0),  # a batch is tried once
         )
         self._chains: dict[int, bytearray] = {}
         self._whole_lists: set[str] = set()  # symbols whose list of trades has no holes
@@ -69,25 +75,47 @@ class Publisher:
         self._away_until = 0.0
 
     def offer(self, events: bytes) -> None:
-        """Take a committed batch, or leave it out; never waits."""
-        try:
-            self._queue.put_nowait(events)
-        except asyncio.QueueFull:
-            self._leave_out(events)
+        """Take a committed batch; never waits. When too many wait, the oldest is left out."""
+        gap = False
+        if len(self._waiting) >= QUEUE_BATCHES:
+            _, oldest = self._waiting.popleft()
+            self._leave_out(oldest)
+            if self._waiting:
+                self._waiting[0] = (True, self._waiting[0][1])
+            else:
+                gap = True
+        self._waiting.append((gap, events))
+        self._ready.set()
+
+    def stop(self) -> None:
+        """End soon, whatever still waits. Not by cancelling: redis-py swallows that when it comes at a bad moment."""
+        self._stopping = True
+        self._ready.set()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Until `stop`."""
         try:
-            while True:
-                events = await self._queue.get()
+            while not self._stopping:
+                if not self._waiting:
+                    self._ready.clear()
+                    await self._ready.wait()
+                    continue
+                gap, events = self._waiting.popleft()
+                if gap:
+                    self._forget()
                 if time.monotonic() < self._away_until:
                     self._leave_out(events)
+                    self._forget()
                     continue
                 try:
                     await self._publish(events)
-                except (RedisError, OSError, TimeoutError) as error:
-                    self._away(error)
+                except Exception as error:
+                    if isinstance(error, RedisError | OSError | TimeoutError):
+                        self._away(error)
+                    else:
+                        logger.exception("news of %d events left out: our own bug", len(events) // EVENT_BYTES)
                     self._leave_out(events)
+                    self._forget()
                 else:
                     self._back()
         finally:
@@ -95,6 +123,8 @@ class Publisher:
 
     async def _publish(self, events: bytes) -> None:
         for start in range(0, len(events), SLICE_EVENTS * EVENT_BYTES):
+            if self._stopping:
+                return
             pipeline = self._redis.pipeline(transaction=False)
             self._gather(events[start : start + SLICE_EVENTS * EVENT_BYTES], pipeline)
             if len(pipeline):
@@ -172,11 +202,14 @@ class Publisher:
         return listed if listed and not listed.symbol.startswith(PROOF_PREFIX) else None
 
     def _leave_out(self, events: bytes) -> None:
-        """What we know of open orders and of lists has a hole now; best prices are asked anew and have none."""
-        self._chains.clear()
-        self._whole_lists.clear()
+        """Best prices are asked anew, so that they miss nothing."""
         self._touched.update(symbol for _, _, symbol, kind, _ in _GLANCE.iter_unpack(events) if kind in _CHAIN_KINDS)
         metrics.skipped.labels(*self._labels).inc(len(events) // EVENT_BYTES)
+
+    def _forget(self) -> None:
+        """A batch is missing here: what we know of open orders and of lists has a hole."""
+        self._chains.clear()
+        self._whole_lists.clear()
 
     def _away(self, error: BaseException) -> None:
         metrics.errors.labels(*self._labels, "valkey").inc()

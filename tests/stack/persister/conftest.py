@@ -52,7 +52,10 @@ class Running:
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        return self.process.wait(DEADLINE_S)
+        try:
+            return self.process.wait(DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the persister did not end:\n{self.log}") from None
 
     def wait_for(self, holds: Callable[[], object], what: str) -> None:
         deadline = time.monotonic() + DEADLINE_S

@@ -1,0 +1,104 @@
+"""What Valkey is told after the commit, and that it never holds the writing up."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import redis
+
+from engine.records import Command, CommandKind, EventKind, Side, unpack_events
+from stack.settings import Postgres
+from stack.wire.order import fold
+from tests.stack.persister.conftest import assert_everything_stands_once
+from tests.stack.persister.engine_peer import EnginePeer, new, trading
+from tests.stack.servers import ValkeyServer
+
+
+def test_trades_best_prices_and_closed_orders_are_published(persister, peer: EnginePeer, valkey_server: ValkeyServer):
+    with redis.Redis(port=valkey_server.port, decode_responses=True) as valkey, valkey.pubsub() as heard:
+        valkey.flushall()
+        valkey.lpush("trades:AAPL", '{"of": "an earlier life"}')
+        heard.subscribe("trades")
+        heard.get_message(timeout=5)
+        maker = peer.apply(new("m", Side.SELL, 100, 5))[0].sequence
+        taker_events = peer.apply(new("t", Side.BUY, 101, 2))
+        taker = taker_events[0].sequence
+        peer.apply(new("bid", Side.BUY, 99, 7))
+        peer.apply(new("proof-1", Side.SELL, 5, 1, symbol=3), new("proof-2", Side.BUY, 5, 1, symbol=3))
+        running = persister()
+        running.wait_for(lambda: valkey.hget("best:AAPL", "bid_price"), "the best prices")
+
+        trade = {
+            "trade_id": "0-1", "price": "1", "quantity": "2", "side": "buy",
+            "time_ns": taker_events[2].time_ns, "sequence": taker,
+        }  # fmt: skip
+        assert [json.loads(item) for item in valkey.lrange("trades:AAPL", 0, -1)] == [trade]
+        assert json.loads(heard.get_message(timeout=5)["data"]) == {"symbol": "AAPL", **trade}
+        assert valkey.hgetall("best:AAPL") == {
+            "bid_price": "0.99", "bid_quantity": "7", "ask_price": "1", "ask_quantity": "3",
+            "sequence": str(peer.engine.sequence),
+        }  # fmt: skip
+        chain = [e for e in unpack_events(peer.events) if e.order == taker]
+        assert json.loads(valkey.get(f"order:0-{taker}")) == fold(chain, 0, peer.tables)
+        assert 0 < valkey.ttl(f"order:0-{taker}") <= running.settings.cached_order_ttl_s
+        assert valkey.get(f"order:0-{maker}") is None, "an open order may change, so it is not cached"
+        assert not valkey.keys("*PROOF*")
+
+        peer.apply(Command(CommandKind.CANCEL, target=maker))
+        running.wait_for(lambda: valkey.get(f"order:0-{maker}"), "the closed order")
+        assert json.loads(valkey.get(f"order:0-{maker}"))["status"] == "cancelled"
+        running.wait_for(lambda: valkey.hget("best:AAPL", "ask_price") == "", "an empty side")
+
+
+def test_the_list_of_trades_is_bounded_and_newest_first(persister, peer: EnginePeer, valkey_server: ValkeyServer):
+    trading(peer, seed=21, commands=4500)
+    sequences = [e.sequence for e in unpack_events(peer.events) if e.kind == EventKind.FILL and e.symbol == 2][::2]
+    assert len(sequences) > 1000
+    with redis.Redis(port=valkey_server.port) as valkey:
+        valkey.flushall()
+        running = persister(batch_events=50_000)
+        running.wait_for(
+            lambda: json.loads(valkey.lindex("trades:ESH4", 0) or '{"sequence": 0}')["sequence"] == sequences[-1],
+            "the last",
+        )
+        kept = [json.loads(item)["sequence"] for item in valkey.lrange("trades:ESH4", 0, -1)]
+    assert kept == sequences[::-1][:1000]
+
+
+def test_without_valkey_everything_is_written_and_afterwards_lists_have_no_holes(
+    persister, peer: EnginePeer, database: Postgres, tmp_path: Path
+):
+    server = ValkeyServer(tmp_path)
+    try:
+        running = persister(redis=server.settings())
+        with redis.Redis(port=server.port) as valkey:
+            peer.apply(new("a", Side.SELL, 100, 1), new("b", Side.BUY, 100, 1))
+            running.wait_for(lambda: valkey.llen("trades:AAPL") == 1, "the first trade")
+            os.kill(server.process.pid, signal.SIGSTOP)  # it neither answers nor refuses
+            trading(peer, seed=22, commands=400)
+            running.wait_until_written(peer)
+            running.wait_for(lambda: "Valkey does not work" in running.log, "a complaint about Valkey")
+            peer.apply(new("c", Side.SELL, 94, 1), new("d", Side.BUY, 105, 1))
+            running.wait_until_written(peer)
+            os.kill(server.process.pid, signal.SIGCONT)
+
+            def mended() -> bool:
+                peer.apply(new(f"s{peer.time_ns}", Side.SELL, 94, 50), new(f"b{peer.time_ns}", Side.BUY, 105, 50))
+                return "Valkey works again" in running.log
+
+            running.wait_for(mended, "Valkey's return")
+            running.wait_until_written(peer)
+            takers = [e for e in unpack_events(peer.events) if e.kind == EventKind.FILL and e.symbol == 1][1::2]
+            newest = takers[-1].sequence
+            running.wait_for(
+                lambda: json.loads(valkey.lindex("trades:AAPL", 0) or '{"sequence": 0}')["sequence"] == newest,
+                "the newest",
+            )
+            listed = [int(json.loads(item)["trade_id"][2:]) for item in valkey.lrange("trades:AAPL", 0, -1)]
+        of_symbol = [e.trade for e in takers]
+        assert listed == of_symbol[::-1][: len(listed)], "newest first, none missing in between"
+        assert_everything_stands_once(database, peer)
+    finally:
+        os.kill(server.process.pid, signal.SIGCONT)
+        server.kill()
