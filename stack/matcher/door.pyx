@@ -19,10 +19,10 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memmove
 
 from engine.layout cimport EV_REFUSED, Command, Event
-from stack.matcher.door_codec cimport NOBODY, DoorTables, add_bytes, add_order, number_of
+from stack.matcher.door_codec cimport NOBODY, DoorTables, add_bytes, add_order, http_answer, number_of
 from stack.matcher.door_http cimport BATCH, ONE_ORDER, OTHER_ROUTE, PARTIAL, UNCLEAR, WHOLE, Head, read_head
 from stack.matcher.door_parse cimport BATCH_MAX, CERTAIN, read_batch, read_one
-from stack.matcher.door_reply cimport Text, put, put_number, reserve
+from stack.matcher.door_reply cimport Text, reserve
 
 from engine.records import Event as EventRecord
 from stack.keys import Keys
@@ -37,8 +37,7 @@ cdef enum:
     WAITING_BYTES_MAX = HEAD_BYTES_MAX + BODY_BYTES_MAX    # of a client that sends ahead
     CALLERS_MAX = 4096
 
-cdef int DONE = Outcome.DONE, REPEAT = Outcome.REPEAT, CONFLICT = Outcome.CONFLICT, BUSY = Outcome.BUSY
-
+cdef int DONE = Outcome.DONE, CONFLICT = Outcome.CONFLICT, BUSY = Outcome.BUSY
 cdef bytes TO_GATEWAY = b"HTTP/1.1 200 OK\r\nX-Accel-Redirect: @gateway\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -341,7 +340,7 @@ cdef class Connection:
             return door.refusals[first.reason][0]
         door.body.length = 0
         add_order(&door.body, events, door.number, door.current_tables())
-        return _answer(b"HTTP/1.1 201 Created" if outcome == DONE else b"HTTP/1.1 200 OK", &door.body)
+        return http_answer(b"HTTP/1.1 201 Created" if outcome == DONE else b"HTTP/1.1 200 OK", &door.body)
 
     cdef bytes batch_answer(self):
         cdef Door door = self.door
@@ -369,7 +368,7 @@ cdef class Connection:
                 add_bytes(text, b"}")
         add_bytes(text, b"]")
         self.events = None
-        return _answer(b"HTTP/1.1 200 OK", text)
+        return http_answer(b"HTTP/1.1 200 OK", text)
 
     cdef int answer(self, bytes answer) except -1:
         """Give the answer of the request that was open, then go on to the next."""
@@ -379,19 +378,6 @@ cdef class Connection:
         elif self.rest.length:
             self.go_on()
         return 0
-
-
-cdef bytes _answer(const char* status_line, const Text* body):
-    cdef char head[160]
-    cdef char* p = put(head, status_line)
-    p = put(p, b"\r\nContent-Type: application/json\r\nContent-Length: ")
-    p = put_number(p, body.length)
-    p = put(p, b"\r\n\r\n")
-    cdef size_t length = p - head
-    cdef bytes answer = PyBytes_FromStringAndSize(NULL, length + body.length)
-    memcpy(PyBytes_AS_STRING(answer), head, length)
-    memcpy(PyBytes_AS_STRING(answer) + length, body.data, body.length)
-    return answer
 
 
 async def serve(loop, partition, settings, listener):

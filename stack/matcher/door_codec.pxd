@@ -12,3 +12,4 @@ cdef class DoorTables:
 cdef int number_of(DoorTables tables, str account) except -2
 cdef int add_order(Text* text, bytes events, int partition, DoorTables tables) except -1
 cdef int add_bytes(Text* text, bytes more) except -1
+cdef bytes http_answer(const char* status_line, const Text* body)

@@ -10,7 +10,7 @@ from libc.string cimport memcpy
 
 from engine.layout cimport Command, Event
 from stack.matcher.door_parse cimport BATCH_MAX, CERTAIN, UNCERTAIN, read_batch, read_one
-from stack.matcher.door_reply cimport Text, reserve, write_order
+from stack.matcher.door_reply cimport Text, put, put_number, reserve, write_order
 from stack.matcher.door_tables cimport Listed, Named, TableSet, find_account, name_hash
 
 import msgspec
@@ -138,3 +138,16 @@ cdef int add_bytes(Text* text, bytes more) except -1:
     memcpy(text.data + text.length, PyBytes_AS_STRING(more), PyBytes_GET_SIZE(more))
     text.length += PyBytes_GET_SIZE(more)
     return 0
+
+
+cdef bytes http_answer(const char* status_line, const Text* body):
+    cdef char head[160]
+    cdef char* p = put(head, status_line)
+    p = put(p, b"\r\nContent-Type: application/json\r\nContent-Length: ")
+    p = put_number(p, body.length)
+    p = put(p, b"\r\n\r\n")
+    cdef size_t length = p - head
+    cdef bytes answer = PyBytes_FromStringAndSize(NULL, length + body.length)
+    memcpy(PyBytes_AS_STRING(answer), head, length)
+    memcpy(PyBytes_AS_STRING(answer) + length, body.data, body.length)
+    return answer
