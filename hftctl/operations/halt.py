@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from hftctl.checks.door import Door, refusal
-from hftctl.errors import HftctlError, NotFound, NotReverted, UsageError
+from hftctl.errors import Failed, HftctlError, NotFound, NotReverted, UsageError
 from hftctl.operations.rollout import actor
 from hftctl.operations.rollout import confirm as confirm_
 from hftctl.operations.standing import open_standing, open_target
@@ -88,9 +88,9 @@ def _tell(name: str | None, verb: str, why: str, targets: TargetFactory, confirm
 
 def _by_admin(target: Target, partition: int, verb: str, why: str) -> str:
     answer = target.ask_engine(partition, {"command": verb, "why": why}, timeout_s=ADMIN_TIMEOUT_S)
-    if "error" in answer:
-        raise NotFound(f"the engine refused: {answer['error']}")
-    return f"sequence {answer['sequence']}" if "sequence" in answer else "done"
+    if not answer.get("ok"):
+        raise Failed(f"the engine refuses: {answer.get('code')}: {answer.get('message')}")
+    return f"sequence {answer['sequence']}"
 
 
 def _by_http(target: Target, verb: str, why: str) -> Callable[[int], str]:

@@ -121,11 +121,12 @@ def _as_wanted(component: ComponentStatus, stopped: bool) -> ComponentStatus:
 
 def _ask(target: Target, partition: int) -> PartitionStatus:
     try:
-        return PartitionStatus(
-            partition, target.ask_engine(partition, {"command": "status"}, timeout_s=ENGINE_TIMEOUT_S)
-        )
+        answer = target.ask_engine(partition, {"command": "status"}, timeout_s=ENGINE_TIMEOUT_S)
     except HftctlError as error:
         return PartitionStatus(partition, {}, error.message)
+    if not answer.get("ok"):
+        return PartitionStatus(partition, {}, f"{answer.get('code')}: {answer.get('message')}")
+    return PartitionStatus(partition, {key: value for key, value in answer.items() if key != "ok"})
 
 
 def _verdict(

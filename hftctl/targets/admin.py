@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hftctl.errors import Failed, NotFound
+from hftctl.targets.unix import connect
 
 ANSWER_BYTES_MAX = 1 << 20
 
@@ -18,7 +16,7 @@ ANSWER_BYTES_MAX = 1 << 20
 def ask(path: Path, message: Mapping[str, Any], *, timeout_s: float) -> Mapping[str, Any]:
     """Send one message, return the answer. Raises NotFound when nobody listens or answers in time."""
     try:
-        with _connect(path, timeout_s) as connection:
+        with connect(path, timeout_s) as connection:
             connection.sendall(json.dumps(message).encode() + b"\n")
             data = bytearray()
             while not data.endswith(b"\n") and len(data) < ANSWER_BYTES_MAX:
@@ -36,22 +34,3 @@ def ask(path: Path, message: Mapping[str, Any], *, timeout_s: float) -> Mapping[
     if not isinstance(answer, dict):
         raise Failed(f"the engine at {path} answered {answer!r}, not an object")
     return answer
-
-
-def _connect(path: Path, timeout_s: float) -> socket.socket:
-    """Through a handle of the folder where that works: an address holds 107 bytes, a home folder may take more."""
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        connection.settimeout(timeout_s)
-        if sys.platform != "linux":
-            connection.connect(str(path))
-            return connection
-        folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
-        try:
-            connection.connect(f"/proc/self/fd/{folder}/{path.name}")
-        finally:
-            os.close(folder)
-    except BaseException:
-        connection.close()
-        raise
-    return connection

@@ -150,6 +150,21 @@ def test_a_halt_that_nobody_heard_says_both_ways_it_tried(targets):
     assert "POST http://127.0.0.1:1/halt" in result.error.message
 
 
+def test_an_engine_that_refuses_is_not_halted_and_says_why(home, targets):
+    up(targets)
+
+    class Refusing(FakeTarget):
+        def ask_engine(self, partition, message, *, timeout_s):
+            return {"ok": False, "code": "stopped", "message": "the engine is stopping"}
+
+    result = halt(None, targets=lambda _target, name: Refusing(home, name))
+    assert not result.partitions[0].done
+    assert "stopped: the engine is stopping" in result.error.message
+    report = status(None, targets=lambda _target, name: Refusing(home, name))
+    assert report.state == "degraded"
+    assert "engine-0 stopped: the engine is stopping" in report.message
+
+
 @pytest.mark.parametrize("why", ["", "  ", "x" * 45, "grün"])
 def test_a_reason_is_needed_and_fits_the_journal(targets, why):
     up(targets)

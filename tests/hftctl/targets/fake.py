@@ -158,7 +158,7 @@ class FakeTarget:
             halted.write_text(message["why"])
         elif message["command"] == "resume":
             halted.unlink(missing_ok=True)
-        return {"sequence": 7, "halted": halted.exists(), "implementation": "cython"}
+        return {"ok": True, "sequence": 7, "halted": halted.exists(), "implementation": "cython"}
 
     def lock(self, why, *, wait_s, shared=False):
         return flock.hold(
