@@ -18,7 +18,7 @@ from hftctl.paths import Layout, package_folder
 from hftctl.plan.change import Spec
 from hftctl.targets.local.identity import Identity, alive
 from hftctl.targets.local.process import Process
-from hftctl.targets.local.supervisor import PID_FILE, READY_FD_VARIABLE, SOCKET
+from hftctl.targets.local.supervisor import ANOTHER, PID_FILE, READY_FD_VARIABLE, SOCKET
 from hftctl.targets.unix import connect
 
 START_TIMEOUT_S = 15.0
@@ -87,10 +87,11 @@ def ensure(layout: Layout, *, start: bool = True) -> None:
         finally:
             os.close(log)
             os.close(told)
+        code = process.wait(START_TIMEOUT_S)  # it leaves its own child behind
         deadline = time.monotonic() + START_TIMEOUT_S
-        if select.select([ready], [], [], START_TIMEOUT_S)[0] and os.read(ready, 1):
+        if code == 0 and select.select([ready], [], [], START_TIMEOUT_S)[0] and os.read(ready, 1):
             return
-        while process.poll() == 7 and time.monotonic() < deadline:  # another one is just starting, or leaving
+        while code == ANOTHER and time.monotonic() < deadline:  # just starting, or leaving
             if status(layout) is not None:
                 return
             time.sleep(0.05)
@@ -135,6 +136,13 @@ def leave(layout: Layout) -> None:
             raise Failed(f"the supervisor of '{layout.name}' (pid {identity.pid}) does not end")
     finally:
         os.close(handle)
+
+
+def replace(layout: Layout, wanted: Spec) -> None:
+    """Have this code look after the deployment."""
+    if status(layout) is not None and supervisor_spec(layout) != wanted:
+        leave(layout)
+    ensure(layout)
 
 
 def supervisor_identity(layout: Layout) -> Identity | None:

@@ -75,8 +75,7 @@ class LocalTarget:
             self._delete(change.subject)
             return
         if change.subject == "supervisor":
-            control.leave(self.layout)
-            control.ensure(self.layout)
+            control.replace(self.layout, change.after)
             return
         if "digest" in change.after:
             raise Failed(
@@ -99,8 +98,7 @@ class LocalTarget:
             write_atomic(path, json.dumps(spec["settings"], indent=1), mode=0o600)
         for name, lines in spec.get("files", {}).items():
             write_atomic(self.layout.config / name, "\n".join(lines) + "\n", mode=0o600)
-        if "process" in spec:
-            write_atomic(standing.spec_file(self.layout, subject), json.dumps(spec), mode=0o600)
+        write_atomic(standing.spec_file(self.layout, subject), json.dumps(spec), mode=0o600)
 
     def _check_nginx(self, spec: Spec) -> None:
         """Before it replaces the one that works: nginx keeps silent about a bad file until its next start."""
@@ -129,7 +127,7 @@ class LocalTarget:
             standing.schema_file(self.layout, subject).unlink(missing_ok=True)
         else:
             control.remove(self.layout, subject)
-            standing.spec_file(self.layout, subject).unlink(missing_ok=True)
+        standing.spec_file(self.layout, subject).unlink(missing_ok=True)
 
     # questions
 
@@ -182,7 +180,7 @@ class LocalTarget:
     # the end
 
     def stop(self) -> None:
-        subjects = [subject for subject in standing.known(self.layout) if subject != "supervisor"]
+        subjects = standing.processes(self.layout)
         if not subjects and control.supervisor_identity(self.layout) is None:
             return
         control.ensure(self.layout, start=False)

@@ -33,8 +33,12 @@ def schema_file(layout: Layout, subject: str) -> Path:
 
 
 def known(layout: Layout) -> list[str]:
-    """Components that were applied and not deleted, in order of dependency."""
+    """Subjects that were applied and not deleted, in order of dependency."""
     return components.order(path.name.removesuffix(SPEC) for path in layout.config.glob(f"*{SPEC}"))
+
+
+def processes(layout: Layout) -> list[str]:
+    return [subject for subject in known(layout) if components.kind(subject) != "schema"]
 
 
 def observe(layout: Layout) -> State:
@@ -43,18 +47,18 @@ def observe(layout: Layout) -> State:
     if control.supervisor_identity(layout) is not None:
         found["supervisor"] = control.supervisor_spec(layout)
     for subject in known(layout):
-        record = read_record(layout.run, subject)
         spec = read(spec_file(layout, subject))
+        if components.kind(subject) == "schema":
+            if spec is not None and spec == read(schema_file(layout, subject)):
+                found[subject] = spec
+            continue
+        record = read_record(layout.run, subject)
         if record is None or not record.alive:
             continue
         if spec is not None and components.process(subject, spec).digest == record.digest:
             found[subject] = spec
         else:
             found[subject] = {"digest": record.digest}  # killed between the files and the process
-    for path in layout.data.glob("postgres-*/hftctl-schema.json"):
-        subject = f"schema-{path.parent.name.partition('-')[2]}"
-        if (spec := read(path)) is not None:
-            found[subject] = spec
     return {subject: found[subject] for subject in components.order(found)}
 
 
@@ -73,8 +77,8 @@ def readiness(layout: Layout, subject: str) -> Readiness:
             return Readiness(Answer.WAITING, f"the supervisor of '{layout.name}' does not answer")
         return Readiness(Answer.READY, f"the supervisor runs as pid {supervisor['pid']}")
     if components.kind(subject) == "schema":
-        spec = read(schema_file(layout, subject))
-        if spec is None:
+        spec = read(spec_file(layout, subject))
+        if spec is None or spec != read(schema_file(layout, subject)):
             return Readiness(Answer.WAITING, "the schema was not brought up to date yet")
         return Readiness(Answer.READY, f"the schema is at {spec['schema'][1]}")
     return _component(layout, subject, supervisor, read_record(layout.run, subject))
@@ -114,7 +118,7 @@ def last_lines(layout: Layout, subject: str) -> str:
 
 
 def status(layout: Layout) -> Sequence[ComponentStatus]:
-    subjects = known(layout)
+    subjects = processes(layout)
     supervisor = control.status(layout)
     own = control.supervisor_identity(layout)
     found = [

@@ -43,6 +43,7 @@ SOCKET = "supervisor.sock"
 LOCK = "supervisor.lock"
 PROCESSES = "processes.json"
 PID_FILE = "supervisor.json"
+ANOTHER = 7  # exit status: somebody else looks after this deployment
 REQUEST_BYTES_MAX = 1 << 20
 READY_FD_VARIABLE = "HFTCTL_READY_FD"
 
@@ -243,7 +244,9 @@ def main() -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         print("another supervisor looks after this deployment", file=sys.stderr)
-        return 7
+        return ANOTHER
+    if os.fork():
+        os._exit(0)  # nobody's child: who started us need not wait for us. The lock goes on in the child.
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     Path(SOCKET).unlink(missing_ok=True)  # of a killed one: we hold the lock

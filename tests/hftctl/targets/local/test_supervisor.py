@@ -1,0 +1,197 @@
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hftctl.errors import NotFound
+from hftctl.targets.local import control
+from hftctl.targets.local.identity import facts
+from hftctl.targets.unix import connect
+from tests.hftctl.targets.local.conftest import SERVER, WAIT, output, processes_file
+
+LISTENS = {"http": "part.sock"}
+
+
+def served_by(stage):
+    with connect(stage.layout.run / "part.sock", 10) as connection:
+        return int(connection.recv(64))
+
+
+def test_a_killed_component_is_back_at_once(stage):
+    stage.apply(WAIT)
+    first = stage.pid()
+    os.kill(first, signal.SIGKILL)
+    second = stage.pid(other_than=first)
+    assert facts(first) is None
+    assert stage.state()["restarts"] == 1
+    assert "SIGKILL" in stage.state()["reason"]
+    assert stage.record().identity.pid == second
+
+
+def test_what_dies_again_and_again_is_failed_with_the_reason(stage):
+    stage.apply("import sys; print('no journal', file=sys.stderr); sys.exit(3)")
+    stage.until(lambda: stage.state()["status"] == "failed", "it is failed")
+    assert stage.state()["reason"] == "exit status 3"
+    assert output(stage.layout).count("no journal") == 5
+
+
+def test_a_program_that_cannot_be_started_says_why(stage):
+    process = stage.process(WAIT)
+    control.apply(stage.layout, type(process)(**{**process.__dict__, "argv": ("/no/such/program",)}))
+    stage.until(lambda: stage.state()["reason"], "there is a reason")
+    assert "/no/such/program" in stage.state()["reason"]
+
+
+def test_applying_the_same_keeps_the_process_and_another_replaces_it(stage):
+    stage.apply(WAIT)
+    first = stage.pid()
+    stage.apply(WAIT)
+    assert stage.pid() == first
+    stage.apply(WAIT, digest="second")
+    second = stage.pid(other_than=first)
+    assert second != first
+    assert stage.record().digest == "second"
+    assert stage.state()["restarts"] == 0, "a restart that was asked for is no crash"
+
+
+def test_a_reload_keeps_the_process(stage):
+    program = "import signal; signal.signal(signal.SIGHUP, lambda *_: print('read again', flush=True)); print('up', flush=True)\n"
+    program += "while True: signal.pause()"
+    stage.apply(program, reload="SIGHUP")
+    stage.until(lambda: "up" in output(stage.layout), "it is up")
+    pid = stage.pid()
+    stage.apply(program, reload="SIGHUP", digest="second")
+    stage.until(lambda: "read again" in output(stage.layout), "it reads again")
+    assert stage.pid() == pid
+    assert stage.record().digest == "second"
+
+
+def test_a_connection_waits_over_a_restart(stage):
+    stage.apply(SERVER, listens=LISTENS)
+    first = served_by(stage)
+    stage.freeze(first)  # so that the connection is in the backlog when it dies
+    with connect(stage.layout.run / "part.sock", 10) as waiting:
+        os.kill(first, signal.SIGKILL)
+        assert int(waiting.recv(64)) == stage.pid(other_than=first)
+
+
+def test_components_outlive_the_supervisor_and_the_next_one_finds_them(stage):
+    stage.apply(SERVER, listens=LISTENS)
+    first = served_by(stage)
+    stage.kill_supervisor()
+    assert served_by(stage) == first, "it serves without a supervisor"
+    control.ensure(stage.layout)
+    assert stage.pid() == first
+    stage.freeze(first)
+    with connect(stage.layout.run / "part.sock", 10) as waiting:  # the socket was taken over with it
+        os.kill(first, signal.SIGKILL)
+        assert int(waiting.recv(64)) == stage.pid(other_than=first)
+
+
+def test_what_died_while_nobody_looked_is_started(stage):
+    stage.apply(SERVER, listens=LISTENS)
+    first = served_by(stage)
+    stage.kill_supervisor()
+    os.kill(first, signal.SIGKILL)
+    control.ensure(stage.layout)
+    stage.pid(other_than=first)
+    assert served_by(stage) != first
+
+
+def test_a_process_whose_record_was_never_written_is_found(stage):
+    stage.apply(SERVER, listens=LISTENS)
+    first = served_by(stage)
+    stage.kill_supervisor()
+    (stage.layout.run / "part.json").unlink()
+    control.ensure(stage.layout)
+    assert stage.pid() == first
+    assert served_by(stage) == first
+
+
+def test_a_record_of_another_boot_names_nobody(stage):
+    stage.apply(WAIT)
+    first = stage.pid()
+    stage.kill_supervisor()
+    os.kill(first, signal.SIGKILL)
+    stranger = subprocess.Popen([sys.executable, "-S", "-E", "-c", "import signal; signal.pause()"])
+    try:
+        record = json.loads((stage.layout.run / "part.json").read_text())
+        record["identity"]["pid"] = stranger.pid
+        (stage.layout.run / "part.json").write_text(json.dumps(record))
+        assert not stage.record().alive, "a pid that is used again is another process"
+        control.ensure(stage.layout)
+        assert stage.pid() not in {first, stranger.pid}
+        assert stranger.poll() is None, "and is left alone"
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_the_whole_group_ends_before_a_restart(stage):
+    program = f"import subprocess, sys, signal; print(subprocess.Popen([sys.executable, '-c', {WAIT!r}]).pid, flush=True); signal.pause()"
+    stage.apply(program)
+    stage.until(lambda: "here" in output(stage.layout), "the worker is up")
+    worker = int(output(stage.layout).split()[0])
+    first = stage.pid()
+    os.kill(first, signal.SIGKILL)
+    stage.pid(other_than=first)
+    assert facts(worker) is None
+
+
+def test_removing_ends_it_for_good(stage):
+    stage.apply(SERVER, listens=LISTENS)
+    pid = served_by(stage)
+    control.remove(stage.layout, "part")
+    assert facts(pid) is None
+    assert stage.state() is None
+    assert not (stage.layout.run / "part.sock").exists()
+    assert processes_file(stage.layout) == []
+    control.remove(stage.layout, "part")
+
+
+def test_who_does_not_end_when_asked_is_killed(stage):
+    program = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True)\nwhile True: signal.pause()"
+    process = stage.process(program)
+    control.apply(stage.layout, type(process)(**{**process.__dict__, "stop": (("SIGTERM", 0.2),)}))
+    stage.until(lambda: Path(stage.layout.logs / "part.out").exists() and "deaf" in output(stage.layout), "it is up")
+    pid = stage.pid()
+    control.remove(stage.layout, "part")
+    assert facts(pid) is None
+
+
+def test_there_is_one_supervisor(stage):
+    argv = [sys.executable, "-m", "hftctl.targets.local.supervisor", "--root", stage.layout.root]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 7
+    assert "another supervisor" in done.stderr
+
+
+def test_a_supervisor_that_leaves_harms_nobody(stage):
+    stage.apply(WAIT)
+    pid = stage.pid()
+    control.leave(stage.layout)
+    assert facts(pid) is not None
+    with pytest.raises(NotFound, match="cannot reach the supervisor"):
+        control.ask(stage.layout, {"do": "status"})
+    control.ensure(stage.layout)
+    assert stage.pid() == pid
+
+
+@pytest.mark.parametrize(
+    "line", [b"not json\n", b"[]\n", b'{"do": "fly"}\n', b'{"do": "restart", "component": "nobody"}\n']
+)
+def test_nonsense_is_refused_and_nothing_else_happens(stage, line):
+    stage.apply(WAIT)
+    pid = stage.pid()
+    with connect(stage.layout.run / "supervisor.sock", 5) as connection:
+        connection.sendall(line)
+        assert b"error" in connection.recv(4096)
+    with connect(stage.layout.run / "supervisor.sock", 5) as connection:
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(10) == b""
+    assert stage.pid() == pid
