@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import os
 import shutil
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -15,14 +18,13 @@ from hftctl.plan.change import Change, Op, Spec, State
 from hftctl.plan.journal import RolloutJournal
 from hftctl.release import Release, Revision
 from hftctl.run import run
-from hftctl.targets import admin
+from hftctl.targets import admin, flock
 from hftctl.targets.base import ComponentStatus, Finding, LogLine
 from hftctl.targets.local import (
     components,
     control,
     credentials,
     history,
-    locking,
     log_stream,
     nginx,
     preflight,
@@ -166,7 +168,9 @@ class LocalTarget:
     # records
 
     def lock(self, why: str, *, wait_s: float, shared: bool = False) -> AbstractContextManager[None]:
-        return locking.lock(self.layout, why, wait_s=wait_s, shared=shared)
+        return flock.hold(
+            self.layout.lock, deployment=self.deployment, holder=_holder(), why=why, wait_s=wait_s, shared=shared
+        )
 
     def journal(self) -> RolloutJournal:
         return RolloutJournal(self.layout.rollout_journal)
@@ -200,3 +204,11 @@ class LocalTarget:
             file.unlink(missing_ok=True)
         if not any(place.root.iterdir()):
             place.root.rmdir()
+
+
+def _holder() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = f"uid {os.geteuid()}"
+    return f"{user}@{socket.gethostname()}"

@@ -117,9 +117,9 @@ class Tail:
                 yield self._line(text)
 
     def _line(self, text: str) -> LogLine:
-        """A line without a time of its own (of a traceback) belongs to the one before it."""
+        """A line without a time of its own (of a traceback) belongs to the one before it, else to the file's last change."""
         time_ns, shown = parse(text)
-        self._time_ns = time_ns or self._time_ns
+        self._time_ns = time_ns or self._time_ns or _changed_ns(self.path)
         return LogLine(self._component, self._time_ns, shown)
 
 
@@ -147,3 +147,10 @@ def _json(line: Mapping[str, Any]) -> tuple[int, str]:
 
 def _ns(moment: datetime) -> int:
     return int(moment.timestamp()) * 1_000_000_000 + moment.microsecond * 1000
+
+
+def _changed_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0

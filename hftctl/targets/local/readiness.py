@@ -92,19 +92,17 @@ def _redis(layout: Layout, spec: Spec) -> Readiness:
 
 def _engine(layout: Layout, partition: int) -> Readiness:
     try:
-        status = ask(layout.admin_socket(partition), {"do": "status"}, timeout_s=ASK_TIMEOUT_S)
+        status = ask(layout.admin_socket(partition), {"command": "status"}, timeout_s=ASK_TIMEOUT_S)
     except NotFound:
         return Readiness(WAITING, f"engine-{partition} is starting: its admin door does not answer yet")
     return engine_answer(partition, status)
 
 
 def engine_answer(partition: int, status: Mapping[str, Any]) -> Readiness:
-    if status.get("failed"):
-        return Readiness(Answer.FAILED, f"engine-{partition} does not take commands: {status['failed']}")
-    if replay := status.get("replay"):
-        return Readiness(WAITING, f"engine-{partition} is replaying its journal: {replay['done']} of {replay['of']}")
+    if status.get("stopped"):
+        return Readiness(WAITING, f"engine-{partition} takes no commands: its journal failed, or it is stopping")
     halted = ", halted by an operator" if status.get("halted") else ""
-    return Readiness(READY, f"engine-{partition} takes commands, sequence {status.get('sequence', 0)}{halted}")
+    return Readiness(READY, f"engine-{partition} takes commands, sequence {status.get('sequence')}{halted}")
 
 
 def _gateway(layout: Layout, subject: str) -> Readiness:
