@@ -88,7 +88,6 @@ def _http(profile: Mapping[str, Any], *, door: bool) -> Iterator[str]:
     yield "large_client_header_buffers 4 16k;"
     yield "keepalive_requests 10000000;"
     yield "keepalive_timeout 75s;"
-    yield "reset_timedout_connection on;"
     yield ""
     yield from _upstreams(profile, door=door)
     yield ""
@@ -133,7 +132,7 @@ def _server(profile: Mapping[str, Any], *, door: bool) -> Iterator[str]:
     yield "server_name _;"
     for status in (*ERRORS, *SHOWN_AS):
         shown = SHOWN_AS.get(status, status)
-        yield f"error_page {status} ={shown} @error{shown};"
+        yield f"error_page {status} ={shown} /.error/{shown};"
     yield ""
     yield "proxy_http_version 1.1;"
     yield "proxy_set_header Host $host;"
@@ -165,4 +164,5 @@ def _server(profile: Mapping[str, Any], *, door: bool) -> Iterator[str]:
         body: dict[str, Any] = {"code": code, "message": message, "field": None}
         if status == 504:
             body["outcome"] = "unknown"
-        yield f"location @error{status} {{ return {status} '{json.dumps(body, separators=(',', ':'))}'; }}"
+        # Not a named location: a request that could not be read has no address to keep.
+        yield f"location = /.error/{status} {{ internal; return {status} '{json.dumps(body, separators=(',', ':'))}'; }}"
