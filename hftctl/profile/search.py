@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,3 +58,14 @@ def find_beside(name: str, user: Path) -> Path | None:
         if os.path.lexists(path) and os.path.realpath(path) != os.path.realpath(user):
             return path
     return None
+
+
+def summary(path: Path) -> str:
+    """Who a profile is for: the first sentence of the comment it opens with."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as stream:
+            lines = [line for _, line in zip(range(10), stream, strict=False)]
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    opening = itertools.takewhile(lambda line: line.startswith("#"), lines)
+    return " ".join(line.lstrip("# ").strip() for line in opening).partition(". ")[0].rstrip(".")

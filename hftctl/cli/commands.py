@@ -1,0 +1,28 @@
+"""Every command, in the order that help shows them."""
+
+from __future__ import annotations
+
+import typer
+
+from hftctl.cli import book, build, deploy, doctor, halting, logs, order, plan, profile, running, status, traffic
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(doctor.doctor)
+    app.command()(build.build)
+    app.add_typer(profile.app, name="profile")
+    app.command()(plan.plan)
+    app.command()(plan.apply)
+    app.command()(deploy.deploy)
+    app.command()(status.status)
+    app.command()(logs.logs)
+    app.add_typer(order.app, name="order")
+    app.command()(book.book)
+    app.command()(traffic.load)
+    app.command()(traffic.replay)
+    app.command()(running.stop)
+    app.command()(running.start)
+    app.command()(halting.halt)
+    app.command()(halting.resume)
+    app.command()(status.history)
+    app.command()(running.destroy)

@@ -1,0 +1,37 @@
+"""hftctl doctor: what this machine can and cannot do."""
+
+from __future__ import annotations
+
+from hftctl.cli import output
+from hftctl.cli.options import Format, Output, Profile
+
+
+def doctor(profile: Profile = "local", format_: Output = Format.TEXT) -> None:
+    """Say what this machine can and cannot do, and how to mend it. Reads only.
+
+    Exit code 9 when something would stop a deployment; warnings do not.
+
+    \b
+    Examples:
+      hftctl doctor
+      hftctl doctor local-partitions -o json
+    """
+    from hftctl.errors import Degraded
+    from hftctl.operations.doctor import examine
+    from hftctl.profile.load import load
+
+    found = list(examine(load(profile).values))
+    problems = [finding for finding in found if finding.level == "problem"]
+    if format_ is Format.JSON:
+        output.document("Doctor", {"healthy": not problems, "findings": found})
+    else:
+        output.columns(["", "WHAT", "FOUND"], [[one.level, one.subject, one.message] for one in found], painted=0)
+        for one in found:
+            if one.level != "ok":
+                output.put(f"fix {one.subject}: {one.fix}")
+    if problems:
+        error = Degraded(
+            f"{len(problems)} of {len(found)} findings would stop a deployment: {', '.join(p.subject for p in problems)}",
+            hint=problems[0].fix,
+        )
+        output.ended(error, as_json=format_ is Format.JSON)

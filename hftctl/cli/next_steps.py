@@ -1,0 +1,69 @@
+"""How a rollout that ended well is told: the address, the order it proved itself with, and what to try next."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from hftctl.cli import output
+from hftctl.cli.render import show_plan
+
+if TYPE_CHECKING:
+    from hftctl.operations.terms import RolloutResult
+
+Write = Callable[[str], None]
+
+
+def deployed(result: RolloutResult, profile: Mapping[str, Any], write: Write) -> None:
+    if result.result == "planned":
+        show_plan(result.plan, write)
+        for finding in result.findings:
+            write(f"warning: {finding.subject}: {finding.message}")
+        return
+    name, took = result.deployment, output.duration(result.duration_s)
+    if result.result == "unchanged":
+        write(f"nothing to do: '{name}' stands at {result.endpoint} as revision {result.revision} ({took})")
+        return
+    write(f"'{name}' is ready at {output.paint(result.endpoint, '1;32')} (revision {result.revision}, {took})")
+    for proof in result.proofs:
+        write(f"proved by {_proof(proof)}")
+    if not result.proofs:
+        write("not proved: it was not waited for")
+    write("")
+    write("next:")
+    for step in steps(result.endpoint, name, profile):
+        write(f"  {step}")
+
+
+def _proof(proof: Mapping[str, Any]) -> str:
+    order = proof["order"]
+    return (
+        f"order {order['order_id']}: {order['side']} {order['quantity']} {order['symbol']} at {order['average_price']}, "
+        f"{order['status']}; acknowledged in {proof['acknowledged_ms']:.1f} ms, "
+        f"in PostgreSQL {proof['persisted_ms']:.0f} ms later"
+    )
+
+
+def steps(endpoint: str, name: str, profile: Mapping[str, Any]) -> list[str]:
+    instrument = next((one for one in profile["instruments"] if one["state"] == "open"), profile["instruments"][0])
+    price = Decimal(instrument["base_price"]) + 1000 * Decimal(instrument["tick_size"])
+    order = {
+        "client_order_id": "first-1",
+        "account": profile["accounts"][0],
+        "symbol": instrument["symbol"],
+        "side": "buy",
+        "type": "limit",
+        "price": f"{price:f}",
+        "quantity": instrument["lot_size"],
+        "time_in_force": "GTC",
+    }
+    key = ' -H "Authorization: Bearer $HFTCTL_API_KEY"' if profile["authentication"] == "api_key" else ""
+    which = "" if name == "local" else f" -p {name}"
+    return [
+        f"curl -s {endpoint}/orders -H 'content-type: application/json'{key} -d '{json.dumps(order)}'",
+        f"hftctl status{which}",
+        f"hftctl logs -f{which}",
+        f"hftctl load{which} --clients 40 --duration 10s",
+    ]

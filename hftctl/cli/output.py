@@ -1,0 +1,152 @@
+"""What a person or a script sees. Results go to stdout, talk and progress to stderr; with -o json stdout holds exactly
+one document."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, TextIO
+
+import typer
+
+from hftctl.errors import HftctlError
+
+API_VERSION = "hftctl/v1"
+
+STYLES = {
+    "ok": "32", "ready": "32", "running": "32", "healthy": "32", "create": "32",
+    "warning": "33", "waiting": "33", "restarting": "33", "update": "33", "applying": "36", "reverting": "33",
+    "problem": "31", "failed": "31", "missing": "31", "stopped": "31", "degraded": "31", "delete": "31",
+}  # fmt: skip
+
+
+def document(kind: str, body: Mapping[str, Any]) -> None:
+    whole = {"apiVersion": API_VERSION, "kind": kind, **body}
+    sys.stdout.write(json.dumps(whole, indent=2, default=_plain) + "\n")
+    sys.stdout.flush()
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Sequence | set | frozenset):
+        return list(value)
+    return str(value)
+
+
+def error(known: HftctlError, *, as_json: bool) -> None:
+    """Of a command that failed; extra fields of the error go into its document."""
+    message = str(known.message)
+    if as_json:
+        details = getattr(known, "details", {})
+        document("Error", {"code": known.code, "message": message, "hint": known.hint, **details})
+        return
+    for line in message.splitlines() or [message]:
+        say(f"{paint('error:', '1;31', sys.stderr)} {line}")
+    if known.hint:
+        say(f"{paint('hint:', '36', sys.stderr)} {known.hint}")
+
+
+def say(line: str = "") -> None:
+    """Talk: to stderr, and never a reason to fail."""
+    try:
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+    except (BrokenPipeError, ValueError):
+        return  # nobody reads it any more; the work goes on
+
+
+def put(line: str = "") -> None:
+    sys.stdout.write(line + "\n")
+
+
+def colours(stream: TextIO) -> bool:
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def paint(text: str, style: str, stream: TextIO | None = None) -> str:
+    return f"\x1b[{style}m{text}\x1b[0m" if colours(stream or sys.stdout) else text
+
+
+def columns(heads: Sequence[str], rows: Sequence[Sequence[object]], *, painted: int | None = None) -> None:
+    """Aligned columns; the last one may run on. `painted`: the column whose words have colours."""
+    cells = [[("-" if cell is None else str(cell)) for cell in row] for row in rows]
+    widths = [max(len(row[index]) for row in [list(heads), *cells]) for index in range(len(heads))]
+
+    def line(row: Sequence[str], head: bool) -> str:
+        padded = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        padded[-1] = row[-1]
+        if head:
+            return paint("  ".join(padded).rstrip(), "1")
+        if painted is not None and (style := STYLES.get(row[painted])):
+            padded[painted] = paint(padded[painted], style)
+        return "  ".join(padded).rstrip()
+
+    put(line(list(heads), head=True))
+    for row in cells:
+        put(line(row, head=False))
+
+
+def width() -> int:
+    return shutil.get_terminal_size((80, 24)).columns
+
+
+def duration(seconds: float) -> str:
+    if seconds < 10:
+        return f"{seconds:.2f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = int(seconds // 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def size(count: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def whole(body: Mapping[str, Any]) -> None:
+    """A document that already says what it is."""
+    document(str(body["kind"]), {key: value for key, value in body.items() if key not in {"apiVersion", "kind"}})
+
+
+def flush() -> None:
+    sys.stdout.flush()
+
+
+def ended(how: HftctlError | None, *, as_json: bool) -> None:
+    """Leave with the code of how it ended, after the result was shown; a document is not followed by a second one."""
+    if how is None:
+        return
+    if not as_json:
+        flush()
+        error(how, as_json=False)
+    raise typer.Exit(how.exit_code)
+
+
+def facts(body: Mapping[str, Any], indent: str = "") -> None:
+    """A report as lines of name and value, sections indented."""
+    widest = max((len(key) for key, value in body.items() if not isinstance(value, Mapping)), default=0)
+    for key, value in body.items():
+        if isinstance(value, Mapping):
+            put(f"{indent}{paint(key, '1')}")
+            facts(value, indent + "  ")
+        elif isinstance(value, list | tuple):
+            put(f"{indent}{key.ljust(widest)}  {', '.join(map(str, value)) or '-'}")
+        else:
+            put(f"{indent}{key.ljust(widest)}  {'-' if value is None else value}")

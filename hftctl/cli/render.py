@@ -1,0 +1,60 @@
+"""Plans and rollouts as text and as documents."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from hftctl.cli import output
+
+if TYPE_CHECKING:
+    from hftctl.operations.terms import RolloutResult
+    from hftctl.plan.change import Plan
+
+SIGNS = {"create": "+", "update": "~", "delete": "-", "keep": " "}
+
+
+def show_plan(plan: Plan, write: Callable[[str], None]) -> None:
+    stream = sys.stderr if write is output.say else sys.stdout
+    for change in plan.pending:
+        line = f"  {SIGNS[change.op.value]} {change.op.value:<6}  {change.subject:<16}  {change.cause}".rstrip()
+        write(output.paint(line, output.STYLES[change.op.value], stream))
+    write(counts(plan))
+
+
+def counts(plan: Plan) -> str:
+    from hftctl.plan.change import Op
+
+    if not plan.pending:
+        return "nothing to do: everything is as wanted"
+    return ", ".join(f"{plan.count(op)} to {op.value}" for op in Op if plan.count(op))
+
+
+def plan_body(plan: Plan) -> dict[str, Any]:
+    return {"changes": [asdict(change) for change in plan.pending], "pending": len(plan.pending)}
+
+
+def rollout_body(result: RolloutResult) -> dict[str, Any]:
+    body = {name: getattr(result, name) for name in (
+        "deployment", "target", "verb", "result", "endpoint", "duration_s", "rollout", "release", "revision", "cause",
+        "evidence", "left", "proofs", "findings",
+    )}  # fmt: skip
+    return body | {"plan": plan_body(result.plan)}
+
+
+def finish(result: RolloutResult, *, as_json: bool, text: Callable[[RolloutResult], None]) -> None:
+    """Show how a rollout ended; raise what it ended with."""
+    error = result.error
+    if error is None:
+        if as_json:
+            output.document("Rollout", rollout_body(result))
+        else:
+            text(result)
+        return
+    if not as_json:
+        for line in result.evidence:
+            output.say(f"  {line}")
+    error.details = {"rollout": rollout_body(result)}  # type: ignore[attr-defined]
+    raise error

@@ -1,0 +1,79 @@
+"""hftctl load and replay: traffic through a running stack, made by processes of the data plane."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hftctl.cli import output
+from hftctl.cli.options import Deployment, Format, Output, duration_s
+from hftctl.errors import NotFound
+
+IMean = Annotated[
+    str | None, typer.Option("--i-mean", metavar="NAME", help="Yes, this deployment, though it is production.")
+]
+
+
+def load(
+    name: Deployment = None,
+    clients: Annotated[int, typer.Option("--clients", min=1, max=10_000, help="Connections that ask at once.")] = 40,
+    duration: Annotated[float, typer.Option("--duration", metavar="TIME", parser=duration_s, help="30s, 2m.")] = 60.0,
+    rate: Annotated[
+        int | None,
+        typer.Option("--rate", min=1, max=10_000_000, help="Orders per second, open loop; else closed loop."),
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, max=256, help="Processes that make the load.")] = 1,
+    i_mean: IMean = None,
+    format_: Output = Format.TEXT,
+) -> None:
+    """Send orders and report what came back, how late, and how fast.
+
+    With --rate latency counts from the intended send time; without it from the
+    moment a client was free. Exit code 11 below the target.
+
+    \b
+    Examples:
+      hftctl load --clients 40 --duration 60s
+      hftctl load --rate 20000 --duration 30s --workers 2 -o json
+    """
+    from hftctl.cli.generator import run
+
+    words = ["--clients", str(clients), "--duration-s", str(duration), "--workers", str(workers)]
+    if rate is not None:
+        words += ["--rate", str(rate)]
+    report, code = run("stack.traffic.load", name, words, i_mean=i_mean)
+    _show("Load", report, code, format_)
+
+
+def replay(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A captured day, compressed or not.")],
+    name: Deployment = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first so many records.")] = None,
+    i_mean: IMean = None,
+    format_: Output = Format.TEXT,
+) -> None:
+    """Send captured market activity through the stack and compare.
+
+    \b
+    Examples:
+      hftctl replay esh4.mbo.dbn.zst
+      hftctl replay btcusdt.gz --limit 10000 -o json
+    """
+    from hftctl.cli.generator import run
+
+    if not file.is_file():
+        raise NotFound(f"no captured activity at {file}")
+    words = [str(file.absolute())] + ([] if limit is None else ["--limit", str(limit)])
+    report, code = run("stack.traffic.replay", name, words, i_mean=i_mean)
+    _show("Replay", report, code, format_)
+
+
+def _show(kind: str, report: dict[str, object], code: int, format_: Format) -> None:
+    if format_ is Format.JSON:
+        output.document(kind, report)
+    else:
+        output.facts(report)
+    if code:
+        raise typer.Exit(code)
