@@ -2,7 +2,7 @@
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy
 from engine.layout cimport (
-    CHAIN_MULTIPLIER, COMMAND_BYTES, Command, RECORD_BYTES, RECORD_CHECKED_OFFSET, Record,
+    CHAIN_MULTIPLIER, COMMAND_BYTES, Command, RECORD_BYTES, RECORD_CHECKED_OFFSET, Record, UNSYNCED_MAX, UNSYNCED_SHIFT,
 )
 
 cdef extern from "checksum.h" nogil:
@@ -14,6 +14,7 @@ cdef struct Chain:
     uint32_t epoch
     uint64_t sequence           # of the last record
     uint64_t chain              # after the last record
+    uint64_t synced             # sequence up to which everything is known to be synced
 
 cdef inline uint64_t mixed(uint64_t chain, uint32_t crc) noexcept nogil:
     cdef uint64_t product = (chain ^ crc) * CHAIN_MULTIPLIER
@@ -25,9 +26,12 @@ cdef inline uint32_t record_crc(const Record* record) noexcept nogil:
 cdef inline void write_record(Chain* after, Record* record, const Command* command, uint64_t time_ns, uint32_t flags,
                               uint64_t events_hash) noexcept nogil:
     """Fills in the record that follows; `command` is copied without its token."""
+    cdef uint64_t unsynced = after.sequence - after.synced
+    if unsynced > UNSYNCED_MAX:
+        unsynced = UNSYNCED_MAX
     record.length = RECORD_BYTES
     record.epoch = after.epoch
-    record.flags = flags
+    record.flags = flags | <uint32_t>unsynced << UNSYNCED_SHIFT
     record.chain = after.chain
     record.events_hash = events_hash
     record.sequence = after.sequence + 1

@@ -43,6 +43,7 @@ cdef class Encoder:
         self.state.epoch = epoch
         self.state.sequence = sequence
         self.state.chain = chain
+        self.state.synced = sequence
 
     def __dealloc__(self):
         free(self.records)
@@ -115,6 +116,14 @@ cdef class Encoder:
     @property
     def chain(self):
         return self.state.chain
+
+    @property
+    def synced(self):
+        return self.state.synced
+
+    @synced.setter
+    def synced(self, uint64_t sequence):
+        self.state.synced = sequence
 
     @property
     def pending_bytes(self):

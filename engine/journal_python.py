@@ -17,6 +17,8 @@ import google_crc32c
 from engine.records import (
     COMMAND_BYTES,
     FIRST_OF_GROUP,
+    UNSYNCED_MAX,
+    UNSYNCED_SHIFT,
     RECORD_BYTES,
     RECORD_HEADER,
 )
@@ -48,13 +50,16 @@ def hash_events(previous: int, events: Buffer) -> int:
 class Encoder:
     """Makes records of commands: sequence, checksum and chain.
 
-    `sequence` and `chain` are those of the last record that exists already (0 and CHAIN_START in an empty journal).
+    `sequence` and `chain` are those of the last record that exists already (0 and CHAIN_START in an empty journal), and
+    that one is synced. Whoever syncs keeps `synced` up to date: each record says how many before it were not known to be
+    synced when it was made. After a power cut that tells a hole that a write left from a hole in what had been promised.
     """
 
     def __init__(self, epoch: int, sequence: int, chain: int) -> None:
         self.epoch = epoch
         self.sequence = sequence
         self.chain = chain
+        self.synced = sequence
         self._pending: list[bytes] = []
 
     def append(self, command: Buffer, time_ns: int, events_hash: int | None = None) -> bytes:
@@ -64,7 +69,8 @@ class Encoder:
         """
         if len(command) != COMMAND_BYTES:
             raise ValueError(f"{len(command)} bytes are no command of {COMMAND_BYTES} bytes")
-        flags = 0 if events_hash is None else FIRST_OF_GROUP
+        unsynced = min(self.sequence - self.synced, UNSYNCED_MAX)
+        flags = unsynced << UNSYNCED_SHIFT | (0 if events_hash is None else FIRST_OF_GROUP)
         header = RECORD_HEADER.pack(
             RECORD_BYTES, 0, self.epoch, flags, self.chain, events_hash or 0, self.sequence + 1, time_ns
         )

@@ -82,6 +82,8 @@ POST_ONLY = 1  # flag of commands and events
 MAKER = 2  # flag of FILL events: this order was resting
 
 FIRST_OF_GROUP = 1  # flag of records: the first record of a group commit; events_hash is meaningful
+UNSYNCED_SHIFT = 1  # the flags' upper bits: how many records before this one were not known to be synced yet
+UNSYNCED_MAX = (1 << 31) - 1
 
 
 class EventKind(IntEnum):

@@ -1,7 +1,8 @@
 """What reading a journal can find, and the verdict on where its valid records end; the same for both codecs.
 
     clean      whole records, then zeros or the end
-    torn tail  a write that never finished: it lies above the watermark and nothing whole follows. Cut it off, go on.
+    torn tail  a write that never finished: it lies above the watermark, and whatever whole records follow were made
+               before this one was synced (the disk may keep the pages of one write in any order). Cut it off, go on.
     damaged    something that was synced is not there any more, or bytes stand where they do not belong
 
 Nothing here trusts a length or a count that it reads: offsets move by whole records only.
@@ -14,7 +15,7 @@ from typing import NamedTuple
 
 import google_crc32c
 
-from engine.records import RECORD_BYTES, RECORD_HEADER
+from engine.records import RECORD_BYTES, RECORD_HEADER, UNSYNCED_SHIFT
 
 CHAIN_START = 0x6A09E667F3BCC908  # chain and events hash before the first record and event: any fixed number but 0
 CHAIN_MULTIPLIER = 0x9E3779B97F4A7C15  # odd, so that multiplying loses nothing
@@ -62,10 +63,7 @@ def _verdict(
         fault = _torn_fault(view, offset)
         if sequence < watermark_sequence:
             return Verdict.DAMAGED, f"{fault}, although {synced}"
-        later = _next_whole(view, offset + RECORD_BYTES, epoch)
-        if later is not None:
-            return Verdict.DAMAGED, f"{fault}, and a whole record of the same epoch follows at offset {later}"
-        return Verdict.TORN, f"{fault}; nothing whole follows"
+        return _torn_or_damaged(view, offset, epoch, sequence + 1, fault)
     # A record with a good checksum is no torn write, whatever else is wrong with it.
     _length, _crc, its_epoch, _flags, its_chain, _events_hash, its_sequence, _time = RECORD_HEADER.unpack_from(
         view, offset
@@ -108,9 +106,26 @@ def _zeros_from(view: memoryview, offset: int) -> bool:
     return True
 
 
-def _next_whole(view: memoryview, offset: int, epoch: int) -> int | None:
-    """Where the next record of this epoch with a good checksum is, whatever its sequence."""
-    for start in range(offset, len(view) - RECORD_BYTES + 1, RECORD_BYTES):
-        if _whole(view, start) and int.from_bytes(view[start + 8 : start + 12], "little") == epoch:
-            return start
-    return None
+def _torn_or_damaged(view: memoryview, offset: int, epoch: int, missing: int, fault: str) -> tuple[Verdict, str]:
+    """The record `missing` at `offset` is not whole: had it been synced when the whole ones behind it were made?"""
+    follow = 0
+    for start in range(offset + RECORD_BYTES, len(view) - RECORD_BYTES + 1, RECORD_BYTES):
+        if not _whole(view, start):
+            continue
+        _, _, its_epoch, flags, _, _, its_sequence, _ = RECORD_HEADER.unpack_from(view, start)
+        if its_epoch != epoch:
+            continue  # left by an earlier use of this segment
+        if its_sequence - missing != (start - offset) // RECORD_BYTES:
+            return (
+                Verdict.DAMAGED,
+                f"{fault}, and record {its_sequence} stands at offset {start}, where it does not belong",
+            )
+        if its_sequence - 1 - (flags >> UNSYNCED_SHIFT) >= missing:
+            return (
+                Verdict.DAMAGED,
+                f"{fault}, although record {its_sequence} at offset {start} was made after it was synced",
+            )
+        follow += 1
+    return Verdict.TORN, f"{fault}; " + (
+        f"{follow} whole records of the same write follow" if follow else "nothing whole follows"
+    )

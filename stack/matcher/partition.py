@@ -254,7 +254,7 @@ class Partition:
     def _log_group(self, group: Group, notices: list[str], sync_s: float) -> None:
         summary = self.log.append(b"".join(group.events))
         self.tally.group(len(group.events), summary, group.worst_ns, sync_s)
-        self.durable_sequence = group.sequence
+        self.durable_sequence = self._encoder.synced = group.sequence
         for event in summary.of_no_order:
             if event.kind in (EventKind.INSTRUMENT_DEFINED, EventKind.ACCOUNT_DEFINED):
                 self.tables = follow(self.tables, event)

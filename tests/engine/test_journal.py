@@ -33,9 +33,11 @@ def command(number: int) -> bytes:
 
 
 def journal(codec: ModuleType, count: int = COUNT, epoch: int = EPOCH) -> bytes:
-    """Groups of three."""
+    """Groups of three, each synced before the next is made."""
     encoder = codec.Encoder(epoch, 0, CHAIN_START)
     for number in range(count):
+        if number % 3 == 0:
+            encoder.synced = number
         encoder.append(command(number), 1_000 + number, number * 11 if number % 3 == 0 else None)
     return encoder.take()
 
@@ -213,6 +215,30 @@ def test_hole_in_the_middle_is_damage_and_garbage_at_the_end_is_torn(codec: Modu
     assert verdict(hole) == (6, Verdict.DAMAGED)
     garbage = random.Random(3).randbytes(3000)
     assert verdict(data + garbage, watermark=COUNT) == (COUNT, Verdict.TORN)
+
+
+def test_a_write_whose_pages_were_kept_out_of_order_is_torn(codec: ModuleType) -> None:
+    """Records 10 to 12 went to the disk in one write that a power cut interrupted: 10 is gone, 11 and 12 are there."""
+    hole = bytearray(journal(codec))
+    hole[9 * RECORD_BYTES : 10 * RECORD_BYTES] = bytes(RECORD_BYTES)
+    found = scanned(hole, watermark=9)
+    assert (found.records, found.verdict) == (9, Verdict.TORN)
+    assert found.detail.endswith("2 whole records of the same write follow")
+    assert verdict(hole, watermark=10) == (9, Verdict.DAMAGED)
+
+
+def test_a_hole_that_a_later_write_had_seen_synced_is_damage(codec: ModuleType) -> None:
+    hole = bytearray(journal(codec))
+    hole[8 * RECORD_BYTES : 9 * RECORD_BYTES] = bytes(RECORD_BYTES)
+    found = scanned(hole)
+    assert (found.records, found.verdict) == (8, Verdict.DAMAGED)
+    assert "although record 10 at offset" in found.detail
+
+
+def test_a_whole_record_in_the_wrong_place_behind_a_hole_is_damage(codec: ModuleType) -> None:
+    data = journal(codec)
+    moved = data[: 9 * RECORD_BYTES] + bytes(2 * RECORD_BYTES) + data[10 * RECORD_BYTES :]
+    assert verdict(moved, watermark=9) == (9, Verdict.DAMAGED)
 
 
 def test_a_huge_length_field_is_just_a_bad_record(codec: ModuleType) -> None:
