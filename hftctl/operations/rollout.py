@@ -204,11 +204,11 @@ def _bring_up(
     failure = execution.apply(wait_for_last=request.wait)
     if failure is not None or not request.wait:
         return (), "", failure
-    for subject in desired:  # also those that were kept: an interrupted rollout may have left them starting
-        if database_was_down and subject in ill:
-            continue  # not our doing; the proof says what can be said without it
-        if (failure := execution.wait(subject)) is not None:
-            return (), "", failure
+    # also those that were kept: an interrupted rollout may have left them starting. Not what was ill because PostgreSQL
+    # was down before we came: that is not our doing, and the proof says what can be said without it
+    subjects = [subject for subject in desired if not (database_was_down and subject in ill)]
+    if (failure := execution.settle(subjects)) is not None:
+        return (), "", failure
     partitions = len(release.profile["partitions"])
     try:
         return tuple(request.prove(target, rollout.id, partitions, database_was_down)), "", None

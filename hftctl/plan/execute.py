@@ -75,6 +75,7 @@ class Execution:
         self._evidence = evidence
         self._interrupts = interrupts
         self._reverting = False
+        self._known_ready: set[str] = set()
         self._started = time.monotonic()
         self._deadline = self._started + limits.timeout_s
 
@@ -94,6 +95,14 @@ class Execution:
                 return failure
         return None
 
+    def settle(self, subjects: Iterable[str]) -> Failure | None:
+        """Wait for subjects that were kept, and once more for the others; only what is not ready yet is told."""
+        for subject in subjects:
+            self._known_ready.add(subject)
+            if (failure := self.wait(subject)) is not None:
+                return failure
+        return None
+
     def wait(self, subject: str) -> Failure | None:
         """Until the subject is ready, has failed for good, says nothing new for too long, or the time is up."""
         heard: Readiness | None = None
@@ -105,11 +114,15 @@ class Execution:
             except HftctlError as error:
                 now = Readiness(Answer.FAILED, error.message)
             at = time.monotonic()
+            ready = now.answer is Answer.READY
             if now != heard:
                 heard, heard_at = now, at
-                self._say(subject, now.answer.value, now.message)
-            if now.answer is Answer.READY:
+                if not (ready and subject in self._known_ready):
+                    self._say(subject, now.answer.value, now.message)
+            if ready:
+                self._known_ready.add(subject)
                 return None
+            self._known_ready.discard(subject)
             if now.answer is Answer.FAILED:
                 return self._failure(subject, now.message)
             if at - heard_at >= self._limits.no_activity_s:
@@ -130,6 +143,7 @@ class Execution:
         self._reverting, self._interrupts.received = True, ""
         baseline, touched = self._rollout.baseline, self._rollout.touched
         left: list[str] = []
+        self._known_ready.clear()
         for subject in reversed(touched):
             self._say(subject, "reverting", _back_to(baseline[subject]))
             try:

@@ -76,6 +76,17 @@ def test_each_state_change_is_told_once(execute):
     assert [p.message for p in heard] == ["create (not there)", "is starting", "replays 1 of 2", "up"]
 
 
+def test_settling_tells_only_what_is_not_ready(execute):
+    parts = Parts(
+        {"kept": {}}, answers={"b": [(Answer.READY, "up"), (Answer.WAITING, "is back at it"), (Answer.READY, "up")]}
+    )
+    execution, heard, _ = execute(parts, {"kept": {}, "a": {}, "b": {}})
+    assert execution.apply() is None
+    heard.clear()
+    assert execution.settle(["kept", "a", "b"]) is None
+    assert states(heard) == [("b", "waiting"), ("b", "ready")]
+
+
 def test_a_part_that_failed_for_good_is_not_waited_for(execute):
     parts = Parts(answers={"a": [(Answer.FAILED, "exited with 1: bad configuration")]})
     execution, _, journal = execute(parts, {"a": {}, "b": {}}, timeout_s=3600)
