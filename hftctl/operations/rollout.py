@@ -161,6 +161,7 @@ def _apply(
         to_release=release.hash,
         changes=plan.pending,
     )
+    excused = _without_database(target, plan)
     execution = Execution(
         target,
         journal,
@@ -169,10 +170,11 @@ def _apply(
         progress=request.report,
         evidence=lambda subject: last_logs(target, subject),
         interrupts=interrupts,
+        excused=excused,
     )
     fields: dict[str, Any] = {"rollout": rollout.id, "revision": before.number if before else None}
     try:
-        proofs, doubt, failure = _bring_up(target, release, desired, request, execution, rollout)
+        proofs, doubt, failure = _bring_up(target, release, desired, request, execution, rollout, bool(excused))
         if failure is None:
             revision = _record(target, release, before, request, rollout, proofs, doubt)
             journal.end("ready", doubt)
@@ -190,13 +192,25 @@ def _apply(
         ) from error
 
 
+def _without_database(target: Target, plan: Plan) -> set[str]:
+    """What cannot be ready because PostgreSQL was down before we came and this plan does not touch it; else nothing."""
+    databases = [change.subject for change in plan.changes if change.subject.startswith("postgres-")]
+    kept = set(databases) - {change.subject for change in plan.pending}
+    if all(target.readiness(subject).answer == "ready" for subject in kept):
+        return set()
+    return {change.subject for change in plan.changes if change.subject.startswith(("postgres-", "persister-"))}
+
+
 def _bring_up(
-    target: Target, release: Release, desired: State, request: Request, execution: Execution, rollout: Rollout
+    target: Target,
+    release: Release,
+    desired: State,
+    request: Request,
+    execution: Execution,
+    rollout: Rollout,
+    database_was_down: bool,
 ) -> tuple[tuple[Mapping[str, Any], ...], str, Failure | None]:
     """Apply, wait, prove: the orders it proved itself with, why that was inconclusive, or the failure."""
-    kept = set(desired) - {change.subject for change in rollout.changes}
-    ill = {subject for subject in kept if target.readiness(subject).answer != "ready"}
-    database_was_down = any(subject.startswith("postgres-") for subject in ill)
     try:
         target.begin(release)
     except (HftctlError, OSError) as error:
@@ -204,10 +218,8 @@ def _bring_up(
     failure = execution.apply(wait_for_last=request.wait)
     if failure is not None or not request.wait:
         return (), "", failure
-    # also those that were kept: an interrupted rollout may have left them starting. Not what was ill because PostgreSQL
-    # was down before we came: that is not our doing, and the proof says what can be said without it
-    subjects = [subject for subject in desired if not (database_was_down and subject in ill)]
-    if (failure := execution.settle(subjects)) is not None:
+    # also those that were kept: an interrupted rollout may have left them starting
+    if (failure := execution.settle(desired)) is not None:
         return (), "", failure
     partitions = len(release.profile["partitions"])
     try:

@@ -7,7 +7,7 @@ comes after a crash knows what to converge. A change is made only after its inte
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from hftctl.errors import HftctlError
@@ -66,7 +66,9 @@ class Execution:
         progress: Callable[[Progress], None],
         evidence: Callable[[str], Sequence[str]],
         interrupts: Interrupts,
+        excused: Collection[str] = (),
     ) -> None:
+        """`excused` are not waited for: what they need was missing before we came, and is not ours to bring."""
         self._actuator = actuator
         self._journal = journal
         self._rollout = rollout
@@ -74,6 +76,7 @@ class Execution:
         self._progress = progress
         self._evidence = evidence
         self._interrupts = interrupts
+        self._excused = excused
         self._reverting = False
         self._known_ready: set[str] = set()
         self._started = time.monotonic()
@@ -105,6 +108,8 @@ class Execution:
 
     def wait(self, subject: str) -> Failure | None:
         """Until the subject is ready, has failed for good, says nothing new for too long, or the time is up."""
+        if subject in self._excused:
+            return None
         heard: Readiness | None = None
         heard_at = time.monotonic()
         polls = 0
@@ -175,7 +180,8 @@ class Execution:
 
     def _failure(self, subject: str, cause: str) -> Failure:
         self._say(subject, "failed", cause)
-        return Failure(subject, f"{subject}: {cause}", tuple(self._evidence(subject)))
+        named = cause if cause.startswith(subject) else f"{subject}: {cause}"
+        return Failure(subject, named, tuple(self._evidence(subject)))
 
     def _stop_if_asked(self) -> None:
         if self._interrupts.received and not self._reverting:

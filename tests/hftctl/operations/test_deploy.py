@@ -1,8 +1,9 @@
 import pytest
 
-from hftctl.errors import LockHeld, PlanStale, Refused
+from hftctl.errors import Inconclusive, LockHeld, PlanStale, Refused
 from hftctl.operations.deploy import apply_plan, deploy, plan
 from hftctl.plan import saved
+from hftctl.plan.actuator import Answer, Readiness
 from tests.hftctl.targets.fake import FakeTarget, profile
 
 
@@ -89,7 +90,7 @@ def test_a_failure_is_named_first_with_last_logs_and_what_stood_before_stands_ag
     before = targets("fake", "fake").observe()
     result = run(profile(version=2, broken=["nginx"]))
     assert result.result == "reverted"
-    assert result.cause == "nginx: nginx exited with 3: cannot allocate memory"
+    assert result.cause == "nginx exited with 3: cannot allocate memory"
     assert result.evidence == ("nginx: last words",)
     assert result.error.exit_code == 1
     assert result.cause in result.error.message
@@ -138,7 +139,7 @@ def test_a_revert_that_fails_says_what_stands(run, targets, tmp_path):
     )
     assert result.result == "failed"
     assert result.error.exit_code == 4
-    assert result.cause.startswith("nginx:"), "the first line is the true cause"
+    assert result.cause.startswith("nginx exited"), "the first line is the true cause"
     assert any("postgres-0 could not be taken back: disk full" in left for left in result.left)
     assert run(profile(version=2, refused=["engine-0"])).result == "reverted"
     assert {spec["settings"]["version"] for spec in targets("fake", "fake").observe().values()} == {1}
@@ -158,8 +159,6 @@ def test_what_was_repaired_stays_when_the_rest_cannot_be(run, targets):
 
 
 def test_inconclusive_stands_and_is_proved_by_the_next_deploy(run, targets):
-    from hftctl.errors import Inconclusive
-
     def doubtful(*_arguments):
         raise Inconclusive("partition 0 takes no orders: halted by an operator")
 
@@ -173,6 +172,29 @@ def test_inconclusive_stands_and_is_proved_by_the_next_deploy(run, targets):
     assert result.result == "ready"
     assert result.plan.pending == ()
     assert target.revisions()[-1].proof["orders"]
+
+
+def test_postgres_that_was_down_before_neither_fails_nor_reverts_a_deploy(run, targets, tmp_path):
+    run(profile())
+
+    class Hung(FakeTarget):
+        def readiness(self, subject):
+            if subject == "postgres-0":
+                return Readiness(Answer.WAITING, "postgres-0 does not take logins")
+            return super().readiness(subject)
+
+    asked = []
+
+    def prove(_target, _rollout, _partitions, database_was_down):
+        asked.append(database_was_down)
+        raise Inconclusive("PostgreSQL was down before")
+
+    result = deploy(
+        profile(gateways=2), targets=lambda _t, name: Hung(tmp_path, name), no_build=True, prove=prove, timeout_s=0.5
+    )
+    assert result.result == "inconclusive"
+    assert asked == [True]
+    assert "gateway-1" in targets("fake", "fake").observe()
 
 
 def test_without_wait_nothing_is_proved(run, targets):
