@@ -88,10 +88,7 @@ async def cancel_order(order_id: str, gateway: TheGateway, caller: TheCaller) ->
     reply, _ = await partition.submit(Command(CommandKind.CANCEL, account=account, target=sequence).pack())
     order = cancelled(reply, caller, partition.number, partition.link.tables)
     if order is None:
-        past = await gateway.history.order(partition.number, sequence)
-        if past is None:
-            raise unknown_order(order_id)
-        order = closed(past, caller)
+        order = closed(await find_order(gateway, partition, sequence), caller)
     return Json(order)
 
 

@@ -1,0 +1,167 @@
+"""Orders looked up and listed: live ones of a real engine, past ones of a real PostgreSQL."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+import redis
+
+from stack.settings import Postgres, Redis
+from tests.stack.gateway import past
+from tests.stack.gateway.processes import Client
+
+NewId = Callable[[], str]
+PAST = 30
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _past(shared_database: Postgres) -> None:
+    past.write(shared_database, PAST)
+
+
+def test_by_id_the_engine_knows_open_and_closed_orders(client: Client, new_id: NewId) -> None:
+    _, placed = client.place(client_order_id=new_id())
+    path = f"/orders/{placed['order_id']}"
+    assert client.call("GET", path) == (200, placed)
+    closed = client.call("DELETE", path)
+    assert client.call("GET", path) == closed
+
+
+def test_by_id_postgresql_knows_the_past(client: Client) -> None:
+    status, order = client.call("GET", f"/orders/0-{past.FIRST}")
+    assert status == 200
+    assert order == {
+        "order_id": f"0-{past.FIRST}", "client_order_id": "past-0", "account": "alice", "symbol": "AAPL", "side": "buy",
+        "type": "limit", "time_in_force": "GTC", "post_only": False, "price": "190", "quantity": "10",
+        "filled_quantity": "10", "leaves_quantity": "0", "average_price": "189.994", "status": "filled", "reason": None,
+        "sequence": past.FIRST + 2, "created_ns": past.DAY_NS, "updated_ns": past.DAY_NS + 2,
+        "fills": [
+            {"trade_id": "0-1000000", "price": "190", "quantity": "4", "liquidity": "maker"},
+            {"trade_id": "0-1000001", "price": "189.99", "quantity": "6", "liquidity": "taker"},
+        ],
+    }  # fmt: skip
+
+
+def test_a_past_order_has_the_members_of_a_live_one(client: Client, new_id: NewId) -> None:
+    _, live = client.place(client_order_id=new_id())
+    _, old = client.call("GET", f"/orders/0-{past.FIRST}")
+    assert set(live) == set(old)
+
+
+def test_past_orders_are_closed_for_cancels_and_replaces(client: Client) -> None:
+    assert client.call("DELETE", f"/orders/0-{past.FIRST}")[1]["code"] == "order_closed"
+    status, order = client.call("DELETE", f"/orders/0-{past.FIRST + 10}")
+    assert (status, order["status"]) == (200, "cancelled")
+    replace = {"request_id": "r-past", "price": "1", "quantity": "1"}
+    assert client.call("PATCH", f"/orders/0-{past.FIRST}", replace)[1]["code"] == "order_closed"
+
+
+def test_by_client_order_id_in_the_engine_and_in_the_past(client: Client, new_id: NewId) -> None:
+    name = new_id()
+    placed = [client.place(client_order_id=name, symbol=symbol)[1] for symbol in ("AAPL", "MSFT")]
+    assert client.call("GET", f"/orders?account=alice&client_order_id={name}")[1] == {"orders": placed, "cursor": None}
+    assert client.call("GET", f"/orders?account=bob&client_order_id={name}")[1]["orders"] == []
+    (old,) = client.call("GET", "/orders?account=alice&client_order_id=past-3")[1]["orders"]
+    assert old["order_id"] == f"0-{past.FIRST + 30}"
+
+
+def test_pages_of_a_list_have_each_order_once(client: Client, new_id: NewId) -> None:
+    live = [client.place(client_order_id=new_id(), price=str(100 + n))[1]["order_id"] for n in range(7)]
+    seen, cursor, pages = [], "", 0
+    while cursor is not None:
+        after = f"&cursor={cursor}" if cursor else ""
+        status, page = client.call("GET", f"/orders?account=alice&limit=5{after}")
+        assert status == 200 and len(page["orders"]) <= 5
+        seen += [order["order_id"] for order in page["orders"]]
+        cursor = page["cursor"]
+        pages += 1
+    assert len(seen) == len(set(seen)) == PAST + 7 and pages == 8
+    assert set(live) < set(seen)
+    assert [s for s in seen if s in live] == live
+
+
+def test_since_leaves_out_what_is_older(client: Client, new_id: NewId) -> None:
+    _, placed = client.place(client_order_id=new_id())
+    _, page = client.call("GET", f"/orders?account=alice&since={placed['created_ns']}")
+    assert [order["order_id"] for order in page["orders"]] == [placed["order_id"]]
+    client.call("DELETE", f"/orders/{placed['order_id']}")
+    _, page = client.call("GET", f"/orders?account=alice&since={past.DAY_NS + (PAST - 2) * 10**9}&limit=2")
+    assert [order["client_order_id"] for order in page["orders"]] == ["past-28", "past-29"]
+
+
+def test_live_orders_are_the_open_ones(client: Client, new_id: NewId) -> None:
+    _, placed = client.place(client_order_id=new_id())
+    _, page = client.call("GET", "/orders?account=alice&live=true")
+    assert page == {"orders": [placed], "cursor": None}
+
+
+@pytest.mark.parametrize(
+    ("query", "code", "field"),
+    [
+        ("", "missing_field", "account"),
+        ("account=alice&limit=0", "bad_value", "limit"),
+        ("account=alice&limit=1001", "bad_value", "limit"),
+        ("account=alice&limit=x", "bad_value", "limit"),
+        ("account=alice&since=-1", "bad_value", "since"),
+        ("account=alice&since=1.5", "bad_value", "since"),
+        ("account=alice&since=9223372036854775808", "bad_value", "since"),
+        ("account=alice&cursor=zzz", "bad_value", "cursor"),
+        ("account=alice&cursor=eyI5IjoxfQ==", "bad_value", "cursor"),
+        ("account=alice&client_order_id=%20", "bad_value", "client_order_id"),
+        ("account=alice&client_order_id=a&since=1", "not_allowed", "since"),
+        ("account=alice&limt=5", "unknown_field", "limt"),
+        ("account=alice&limit=5&limit=6", "duplicate_key", "limit"),
+    ],
+)
+def test_a_bad_question_names_its_parameter(client: Client, query: str, code: str, field: str) -> None:
+    status, error = client.call("GET", f"/orders?{query}")
+    assert (status, error["code"], error["field"]) == (422, code, field)
+
+
+def test_instruments_are_listed_without_the_ones_of_proofs(client: Client) -> None:
+    status, listed = client.call("GET", "/instruments")
+    assert status == 200
+    assert [(i["symbol"], i["tick_size"], i["lot_size"], i["currency"], i["state"]) for i in listed["instruments"]] == [
+        ("AAPL", "0.01", "1", "USD", "open"),
+        ("BTCUSDT", "0.01", "0.00001", "USDT", "open"),
+        ("MSFT", "0.01", "1", "USD", "open"),
+        ("NVDA", "0.01", "1", "USD", "halted"),
+    ]
+    assert client.call("GET", "/book/PROOF.0")[0] == 200
+
+
+def test_the_book_adds_up_levels(client: Client, new_id: NewId) -> None:
+    for price in ("190.25", "190.25", "190.1", "189"):
+        client.place(client_order_id=new_id(), price=price)
+    client.place(client_order_id=new_id(), side="sell", account="bob", price="191", quantity="7")
+    status, book = client.call("GET", "/book/AAPL?depth=2")
+    assert status == 200
+    assert book["bids"] == [
+        {"price": "190.25", "quantity": "20", "orders": 2},
+        {"price": "190.1", "quantity": "10", "orders": 1},
+    ]
+    assert book["asks"] == [{"price": "191", "quantity": "7", "orders": 1}]
+    _, debug = client.call("GET", "/debug/orderbook/AAPL?limit=3")
+    assert debug["sequence"] == book["sequence"] and len(debug["orders"]) == 3
+    _, rest = client.call("GET", f"/debug/orderbook/AAPL?cursor={debug['cursor']}")
+    assert len(rest["orders"]) == 2 and rest["cursor"] is None
+
+
+@pytest.mark.parametrize("path", ["/book/ZZZZ", "/trades/ZZZZ", "/debug/orderbook/ZZZZ", "/book/PROOF.1", "/book/aapl"])
+def test_a_symbol_that_is_none_is_404(client: Client, path: str) -> None:
+    status, error = client.call("GET", path)
+    assert (status, error["code"], error["field"]) == (404, "no_such_symbol", "symbol")
+
+
+def test_trades_come_from_the_cache_while_it_fills_the_answer(client: Client, shared_redis: Redis) -> None:
+    _, trades = client.call("GET", "/trades/AAPL?limit=2")
+    last = 10**6 + 2 * (PAST - 2) + 1
+    assert [trade["trade_id"] for trade in trades["trades"]] == [f"0-{last}", f"0-{last - 4}"]
+    cached = {"trade_id": "0-77", "price": "1.5", "quantity": "2", "side": "buy", "time_ns": 1, "sequence": 2}
+    with redis.Redis(port=shared_redis.port) as valkey:
+        valkey.lpush("trades:AAPL", json.dumps(cached))
+        try:
+            assert client.call("GET", "/trades/AAPL?limit=1")[1] == {"symbol": "AAPL", "trades": [cached]}
+            assert client.call("GET", "/trades/AAPL?limit=2")[1] == trades, "one cached trade does not fill the answer"
+        finally:
+            valkey.delete("trades:AAPL")
