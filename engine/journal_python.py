@@ -17,10 +17,10 @@ import google_crc32c
 from engine.records import (
     COMMAND_BYTES,
     FIRST_OF_GROUP,
-    UNSYNCED_MAX,
-    UNSYNCED_SHIFT,
     RECORD_BYTES,
     RECORD_HEADER,
+    UNSYNCED_MAX,
+    UNSYNCED_SHIFT,
 )
 from engine.scan import CHAIN_MULTIPLIER, CHECKED_FROM, Scan, checksums, judged
 

@@ -109,11 +109,9 @@ async def _strike(stack: Stack, this: Round, chance: random.Random) -> None:
         this.detail = f"{words[0]} after {delay_s:.2f} s"
         await asyncio.to_thread(stack.repair)
         return
-    status = await asyncio.to_thread(stack.status)
-    pids = {c["component"]: c["pid"] for c in status["components"] if c.get("pid")}
-    supervisor = status.get("supervisor", {}).get("pid")
+    pids = await asyncio.to_thread(stack.pids)
     if this.victim == "supervisor":
-        os.kill(supervisor, signal.SIGKILL)
+        os.kill(pids.pop("supervisor"), signal.SIGKILL)
         if chance.random() < 0.5:
             other = chance.choice(sorted(pids))
             os.kill(pids[other], signal.SIGKILL)

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from stack.matcher.journal_read import Spare, read_journal, replay
 
 import engine
 from engine.journal import CHAIN_START
 from engine.records import Event, EventKind, unpack_events
+from stack.matcher.journal_read import Spare, read_journal, replay
 from tests.faults.history import Truth
 from tests.faults.stack import ROOT, Stack
 

@@ -62,7 +62,7 @@ class Stack:
 
     def repair(self) -> dict[str, Any]:
         """What an operator types after any trouble; never a lock by hand."""
-        return self.command("start", "-p", self.name, "--yes", "--lock-wait", "60")
+        return self.command("start", "-p", self.name, "--yes", "--lock-wait", "60", expect=(0, 8))
 
     def status(self) -> dict[str, Any]:
         return self.command("status", "-p", self.name, expect=(0, 9))
@@ -70,8 +70,5 @@ class Stack:
     def pids(self) -> dict[str, int]:
         return {c["component"]: c["pid"] for c in self.status()["components"] if c.get("pid")}
 
-    def supervisor_pid(self) -> int | None:
-        return self.status().get("supervisor", {}).get("pid")
-
     def destroy(self) -> None:
-        self.command("destroy", "-p", self.name, "--yes", "--data", self.name, expect=(0, 2, 13))
+        self.command("destroy", "-p", self.name, "--yes", "--data", expect=(0, 13))

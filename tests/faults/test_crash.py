@@ -1,0 +1,18 @@
+"""The short form of the kill test; `make crash` is the long one."""
+
+import asyncio
+
+import pytest
+
+from tests.faults.crash import VICTIMS, crash
+
+
+@pytest.mark.lab
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("seed", [20261121])
+def test_nothing_is_lost_or_doubled_when_everything_is_killed(seed):
+    outcome = asyncio.run(crash(len(VICTIMS), seed, clients=16, round_s=2.0))
+    assert outcome.verdict.name == "valid", outcome.verdict.broken[:5] + outcome.verdict.incomplete
+    assert not outcome.problems
+    assert {r.victim for r in outcome.rounds} == set(VICTIMS)
+    assert outcome.verdict.counts["place ok"] > 500
