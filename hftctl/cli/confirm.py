@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from hftctl.cli import output
+from hftctl.cli import output, progress
 from hftctl.errors import ConfirmationNeeded, Refused
 
 if TYPE_CHECKING:
@@ -30,10 +30,13 @@ def asker(yes: bool) -> Callable[[Intention], bool]:
 
     def ask(intention: Intention) -> bool:
         if not yes:
-            from hftctl.cli.render import show_plan
+            from hftctl.cli.render import show_plan, show_take_down
 
             output.say(f"{intention.verb} '{intention.deployment}' on {intention.target} ({intention.environment}):")
-            show_plan(intention.plan, output.say)
+            if intention.verb in {"stop", "destroy"}:
+                show_take_down(intention.verb, intention.plan, intention.data, output.say)
+            elif intention.verb not in {"halt", "resume"}:
+                show_plan(intention.plan, output.say)
         for finding in intention.findings:
             output.say(f"{output.paint('warning:', '33', sys.stderr)} {finding.message}")
         what = f"{intention.verb} '{intention.deployment}'"
@@ -50,6 +53,7 @@ def confirmed(what: str, *, yes: bool) -> bool:
     if yes:
         return True
     _need_terminal(what)
+    progress.pause()
     sys.stderr.write(f"{what}? [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
@@ -62,6 +66,7 @@ def confirm_or_refuse(what: str, *, yes: bool) -> None:
 
 def _typed(warning: str, name: str) -> bool:
     _need_terminal(warning)
+    progress.pause()
     sys.stderr.write(f"{warning}, for good. Type its name to go on: ")
     sys.stderr.flush()
     return sys.stdin.readline().strip() == name

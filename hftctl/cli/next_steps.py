@@ -48,7 +48,7 @@ def _proof(proof: Mapping[str, Any]) -> str:
 
 def steps(endpoint: str, name: str, profile: Mapping[str, Any]) -> list[str]:
     instrument = next((one for one in profile["instruments"] if one["state"] == "open"), profile["instruments"][0])
-    price = Decimal(instrument["base_price"]) + 1000 * Decimal(instrument["tick_size"])
+    price = Decimal(instrument["base_price"]) + _round("100", instrument["tick_size"])
     order = {
         "client_order_id": "first-1",
         "account": profile["accounts"][0],
@@ -56,7 +56,7 @@ def steps(endpoint: str, name: str, profile: Mapping[str, Any]) -> list[str]:
         "side": "buy",
         "type": "limit",
         "price": f"{price:f}",
-        "quantity": instrument["lot_size"],
+        "quantity": f"{_round('1', instrument['lot_size']):f}",
         "time_in_force": "GTC",
     }
     key = ' -H "Authorization: Bearer $HFTCTL_API_KEY"' if profile["authentication"] == "api_key" else ""
@@ -67,3 +67,8 @@ def steps(endpoint: str, name: str, profile: Mapping[str, Any]) -> list[str]:
         f"hftctl logs -f{which}",
         f"hftctl load{which} --clients 40 --duration 10s",
     ]
+
+
+def _round(wanted: str, step: str) -> Decimal:
+    """A number that reads well, when it is a multiple of the step; else the step."""
+    return Decimal(wanted) if Decimal(wanted) % Decimal(step) == 0 else Decimal(step)

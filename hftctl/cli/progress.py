@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from hftctl.cli import output
 
 if TYPE_CHECKING:
+    from rich.live import Live
     from rich.table import Table
 
     from hftctl.plan.execute import Progress
@@ -18,25 +19,44 @@ if TYPE_CHECKING:
 COLOURS = {"ready": "green", "failed": "red", "waiting": "yellow", "reverting": "yellow", "applying": "cyan"}
 
 
+_live: list[Live] = []  # the one that is drawn now
+
+
 @contextmanager
 def reporting() -> Iterator[Callable[[Progress], None]]:
     if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield _line
         return
+    latest: dict[str, Progress] = {}
+
+    def note(progress: Progress) -> None:
+        if not _live:
+            _live.append(_drawn(latest))
+        moved = progress.subject not in latest or latest[progress.subject].state != progress.state
+        latest[progress.subject] = progress
+        if moved:
+            _live[0].refresh()
+
+    try:
+        yield note
+    finally:
+        pause()
+
+
+def pause() -> None:
+    """Leave what is drawn where it stands, for a question; the next change of state draws anew below it."""
+    while _live:
+        _live.pop().stop()
+
+
+def _drawn(latest: dict[str, Progress]) -> Live:
     from rich.console import Console
     from rich.live import Live
 
-    latest: dict[str, Progress] = {}
     console = Console(stderr=True, no_color=bool(os.environ.get("NO_COLOR")))
-    with Live(console=console, refresh_per_second=8, get_renderable=lambda: _table(latest)) as live:
-
-        def note(progress: Progress) -> None:
-            if progress.subject not in latest or latest[progress.subject].state != progress.state:
-                latest[progress.subject] = progress
-                live.refresh()
-            latest[progress.subject] = progress
-
-        yield note
+    live = Live(console=console, refresh_per_second=8, get_renderable=lambda: _table(latest))
+    live.start()
+    return live
 
 
 def _table(latest: dict[str, Progress]) -> Table:

@@ -12,6 +12,7 @@ from hftctl.cli import output
 if TYPE_CHECKING:
     from hftctl.operations.terms import RolloutResult
     from hftctl.plan.change import Plan
+    from hftctl.release import Revision
 
 SIGNS = {"create": "+", "update": "~", "delete": "-", "keep": " "}
 
@@ -30,6 +31,22 @@ def counts(plan: Plan) -> str:
     if not plan.pending:
         return "nothing to do: everything is as wanted"
     return ", ".join(f"{plan.count(op)} to {op.value}" for op in Op if plan.count(op))
+
+
+def show_take_down(verb: str, plan: Plan, data: bool, write: Callable[[str], None]) -> None:
+    """Of stop and destroy: what goes, and what stays."""
+    there = ", ".join(change.subject for change in reversed(plan.changes)) or "nothing: none of it is there"
+    write(f"  {verb}s {there}")
+    write("  journals, database and secrets go too, for good" if data else "  journals, database and secrets stay")
+
+
+def layout(revision: Revision | None) -> str:
+    """Who owns the order socket: `engine` or `gateway`; empty where nothing stands."""
+    if revision is None or revision.release.target != "local":
+        return ""
+    from hftctl.targets.local.services import owns_door
+
+    return "engine" if owns_door(revision.release.profile) else "gateway"
 
 
 def plan_body(plan: Plan) -> dict[str, Any]:

@@ -105,13 +105,13 @@ def destroy(
 
 
 def _show(result: StopResult, format_: Format, more: str) -> None:
-    from hftctl.cli.render import plan_body, show_plan
+    from hftctl.cli.render import plan_body, show_take_down
 
     if format_ is Format.JSON:
         names = ("deployment", "target", "verb", "result", "duration_s", "data")
         body = {name: getattr(result, name) for name in names}
         output.document(result.verb.capitalize(), body | {"plan": plan_body(result.plan)})
     elif result.result == "planned":
-        show_plan(result.plan, output.put)
+        show_take_down(result.verb, result.plan, result.data, output.put)
     else:
         output.put(f"'{result.deployment}' is {result.result} ({output.duration(result.duration_s)}); {more}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hftctl.cli import output
 from hftctl.cli.options import Deployment, Format, Output
+from hftctl.cli.render import layout
 
 if TYPE_CHECKING:
     from hftctl.operations.status import StatusReport
@@ -37,7 +38,9 @@ def status(name: Deployment = None, format_: Output = Format.TEXT) -> None:
 def _text(report: StatusReport) -> None:
     revision = f"revision {report.revision.number}" if report.revision else "no revision"
     state = output.paint(report.state, output.STYLES.get(report.state, "33"))
-    output.put(f"{report.deployment}: {state}, {report.endpoint}, {revision}, {report.environment or 'no environment'}")
+    facts = [report.endpoint, revision, report.environment]
+    facts += [f"orders enter by the {who}" for who in [layout(report.revision)] if who]
+    output.put(f"{report.deployment}: {state}, {', '.join(filter(None, facts))}")
     now = time.time_ns()
     rows = [
         [
@@ -75,6 +78,7 @@ def _body(report: StatusReport) -> dict[str, Any]:
     names = ("deployment", "target", "environment", "state", "message", "hint", "endpoint", "components", "partitions")
     body = {name: getattr(report, name) for name in names}
     interrupted = report.rollout
+    body["layout"] = layout(report.revision)
     body["rollout"] = {"id": interrupted.id, "verb": interrupted.verb} if interrupted else None
     return body | {"revision": revision_body(report.revision), "findings": report.findings}
 
