@@ -38,7 +38,7 @@ TABLE: dict[str, tuple[int, str]] = {
     "post_only_would_cross": (422, "a post-only order would match at once; nothing was done"),
     "too_many_far_levels": (422, "too many price levels far from the market; nothing was done"),
     "batch_size": (422, "a batch is empty or has too many orders"),
-    "busy": (429, "too much waits for the disk; nothing was done, try again"),
+    "busy": (429, "too many orders for the disk or for max_orders_per_second; nothing was done, try again"),
     "internal": (500, "our own bug; the log has the details"),
     "halted": (503, "trading is halted by an operator; cancels pass"),
     "instrument_halted": (503, "this instrument is halted"),

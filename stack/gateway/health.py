@@ -44,8 +44,12 @@ async def health(gateway: TheGateway) -> Json:
 
 
 async def _health(gateway: Gateway) -> Json:
-    history, cache = await asyncio.gather(_history(gateway), _cache(gateway))
-    states = [_component(gateway, name, history, cache) for name in gateway.settings.components]
+    partitions = gateway.partitions.values()
+    history, cache, *statuses = await asyncio.gather(_history(gateway), _cache(gateway), *map(_status, partitions))
+    durable = {
+        number: status.get("durable_sequence") for number, status in zip(gateway.partitions, statuses, strict=True)
+    }
+    states = [_component(gateway, name, history, cache, durable) for name in gateway.settings.components]
     halted = any(partition.halted for partition in gateway.partitions.values())
     if gateway.stopping:
         raise ApiError("stopping", "this gateway is going away; others go on", components=states, halted=halted)
@@ -73,7 +77,20 @@ async def _cache(gateway: Gateway) -> str:
     return ""
 
 
-def _component(gateway: Gateway, name: str, history: tuple[str, dict[int, int]], cache: str) -> dict[str, str]:
+async def _status(partition: Partition) -> dict[str, Any]:
+    """What the engine says of itself; empty while it is away, which nobody waits for here."""
+    if not partition.link.connected:
+        return {}
+    try:
+        async with asyncio.timeout(STATUS_TIMEOUT_S):
+            return (await partition.query("status")).document
+    except (TimeoutError, ApiError):
+        return {}
+
+
+def _component(
+    gateway: Gateway, name: str, history: tuple[str, dict[int, int]], cache: str, durable: dict[int, int | None]
+) -> dict[str, str]:
     kind, _, number = name.partition("-")
     partition = gateway.partitions.get(int(number)) if number.isascii() and number.isdigit() else None
     state, message = "unseen", "not seen from a gateway"
@@ -86,7 +103,7 @@ def _component(gateway: Gateway, name: str, history: tuple[str, dict[int, int]],
     elif kind in ("redis", "valkey"):
         state, message = ("down", cache) if cache else ("up", "answers")
     elif kind == "persister" and partition is not None and not history[0]:
-        state, message = _persister(partition, history[1])
+        message = _persister(history[1].get(partition.number), durable[partition.number])
     return {"component": name, "state": state, "message": message}
 
 
@@ -99,11 +116,11 @@ def _engine(partition: Partition) -> tuple[str, str]:
     return "up", f"connected, epoch {welcome.epoch}, {'halted by an operator' if welcome.halted else 'takes orders'}"
 
 
-def _persister(partition: Partition, checkpoints: dict[int, int]) -> tuple[str, str]:
-    written = checkpoints.get(partition.number)
+def _persister(written: int | None, durable: int | None) -> str:
     if written is None:
-        return "unseen", f"PostgreSQL has nothing of partition {partition.number} yet"
-    return "unseen", f"PostgreSQL has everything up to sequence {written}"
+        return "PostgreSQL has nothing of its partition yet"
+    behind = "" if durable is None else f", {max(0, durable - written)} commands behind the engine"
+    return f"PostgreSQL has everything up to sequence {written}{behind}"
 
 
 @router.get("/version", responses={200: {"model": Version}, **errors()})
@@ -124,18 +141,11 @@ async def version(gateway: TheGateway) -> Json:
 
 
 async def _version(partition: Partition) -> dict[str, Any]:
-    """Not held while an engine is away: a version that cannot be told is null."""
-    implementation: str | None = None
-    if partition.link.connected:
-        try:
-            async with asyncio.timeout(STATUS_TIMEOUT_S):
-                implementation = (await partition.query("status")).document.get("implementation")
-        except (TimeoutError, ApiError):
-            implementation = None
+    """A version that cannot be told now is null."""
     welcome = partition.link.welcome
     return {
         "partition": partition.number,
-        "implementation": implementation,
+        "implementation": (await _status(partition)).get("implementation"),
         "rules_version": welcome.rules_version if welcome else None,
         "epoch": welcome.epoch if welcome else None,
     }

@@ -13,7 +13,7 @@ from stack.gateway.listing import Cursor, list_orders
 from stack.gateway.lookup import by_client_id, find_order
 from stack.gateway.model import ReplaceRequest, account_number, replace_command
 from stack.gateway.partition import Partition
-from stack.gateway.replies import cancelled, closed, own, refusal, replaced, unknown_order
+from stack.gateway.replies import busy, cancelled, closed, own, refusal, replaced, unknown_order
 from stack.gateway.routes import WITH_KEY, TheCaller, TheGateway, body_as, body_of, errors
 from stack.gateway.schemas import MassCancel, Order, Orders
 from stack.gateway.web import Json
@@ -143,7 +143,7 @@ async def _cancel_all(partition: Partition, account: str, symbol: str | None) ->
 def operator_event(reply: Any) -> Any:
     """The one event of a mass cancel, halt or resume; raises ApiError."""
     if not reply.data:
-        raise ApiError("busy", "too much waits for the disk; nothing was done, try again")
+        raise busy()
     event = reply.events[-1]
     if event.reason:
         raise refusal(event)

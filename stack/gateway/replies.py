@@ -46,9 +46,13 @@ def refusal(event: Event) -> ApiError:
     return ApiError(code, message, field)
 
 
+def busy() -> ApiError:
+    return ApiError("busy", "too many orders for the disk or for max_orders_per_second; nothing was done, try again")
+
+
 def _usable(reply: Reply, conflict: str, field: str) -> list[Event]:
     if reply.outcome == Outcome.BUSY:
-        raise ApiError("busy", "too much waits for the disk; nothing was done, try again")
+        raise busy()
     events = reply.events
     if reply.outcome == Outcome.CONFLICT:
         raise ApiError(conflict, f"this {field} was used before with another body; nothing was done", field)

@@ -42,6 +42,12 @@ def test_by_id_postgresql_knows_the_past(client: Client) -> None:
     }  # fmt: skip
 
 
+def test_health_says_how_far_postgresql_is(client: Client) -> None:
+    _, health = client.call("GET", "/health")
+    (persister,) = (c for c in health["components"] if c["component"] == "persister-0")
+    assert persister["message"].endswith(f"up to sequence {past.FIRST + 10 * PAST}, 0 commands behind the engine")
+
+
 def test_a_past_order_has_the_members_of_a_live_one(client: Client, new_id: NewId) -> None:
     _, live = client.place(client_order_id=new_id())
     _, old = client.call("GET", f"/orders/0-{past.FIRST}")

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.stack.gateway.bad_orders import BAD
-from tests.stack.gateway.processes import Client, order
+from tests.stack.gateway.processes import NO_POSTGRES, NO_REDIS, Client, Process, engine, gateway, order
 
 NewId = Callable[[], str]
 MIB = 1 << 20
@@ -150,3 +151,18 @@ def test_a_bad_batch_does_nothing(client: Client, data: bytes, code: str) -> Non
     status, error = client.call("POST", "/orders/batch", data)
     assert (status, error["code"]) == (422, code)
     assert client.sequence() == before
+
+
+def test_too_many_at_once_are_429_and_come_through_later(run: Path, started: Callable[[Process], Process]) -> None:
+    (run / "password").write_text("none")
+    started(engine(run, max_orders_per_second=1))
+    with Client(started(gateway(run, NO_POSTGRES, NO_REDIS))) as client:
+        answers = client.call("POST", "/orders/batch", [order(client_order_id=f"r-{n}") for n in range(20)])[1]
+        refused = [answer["error"] for answer in answers if answer["status"] == 429]
+        assert len(refused) >= 18 and {error["code"] for error in refused} == {"busy"}
+        assert len(client.call("GET", "/orders?account=alice&live=true")[1]["orders"]) == 20 - len(refused)
+        response = client.http.post("/orders", json=order(client_order_id="r-19"))
+        while response.status_code == 429:
+            assert response.headers["retry-after"] == "1"
+            response = client.http.post("/orders", json=order(client_order_id="r-19"))
+        assert response.status_code == 201
