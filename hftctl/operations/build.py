@@ -41,8 +41,9 @@ def source_tree() -> Path | None:
 def stale() -> list[str]:
     """Modules whose compiled form is missing or older than a source it may depend on."""
     found: list[str] = []
-    for folder in map(package_folder, PACKAGES):
-        shared = [path.stat().st_mtime for pattern in ("*.pxd", "*.h") for path in folder.rglob(pattern)]
+    folders = [package_folder(package) for package in PACKAGES]
+    shared = [path.stat().st_mtime for folder in folders for kind in ("*.pxd", "*.h") for path in folder.rglob(kind)]
+    for folder in folders:
         for source in sorted(folder.rglob("*.pyx")):
             newest = max([source.stat().st_mtime, *shared])
             built = list(source.parent.glob(f"{source.stem}.*.so"))

@@ -42,7 +42,7 @@ class Rollout:
     outcomes: dict[int, str] = field(default_factory=dict)  # index -> "" when it became ready, else the failure
     reverting: str = ""  # the cause, once a revert began
     interrupted: str = ""  # how it was stopped, when it could still say so
-    result: str = ""  # ready | reverted | failed | stopped; empty: open
+    result: str = ""  # ready | reverted | failed | stopped | interrupted; empty: open
     ended_ns: int = 0
     message: str = ""
 
@@ -70,6 +70,8 @@ class RolloutJournal:
         found: list[Rollout] = []
         for entry in self._entries()[0]:
             if entry["entry"] == "begin":
+                if found and found[-1].open:
+                    found[-1].result = "interrupted"  # and taken over by this one
                 found.append(_rollout(entry))
             elif found:
                 _advance(found[-1], entry)

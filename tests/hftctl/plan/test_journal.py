@@ -50,6 +50,7 @@ def test_the_next_attempt_inherits_the_baseline_of_what_was_touched(journal):
     assert second.touched == ("nginx",)
     third = begin(journal, "r3", [])
     assert third.baseline == {"nginx": {"v": 1}}, "a third attempt still knows what stood before the first"
+    assert [rollout.result for rollout in journal.rollouts()] == ["interrupted", "interrupted", ""]
 
 
 def test_an_ended_rollout_hands_nothing_on(journal):
