@@ -1,4 +1,4 @@
-"""Starts a traffic process against a deployment and reads its report. Its talk goes straight to stderr."""
+"""Starts a traffic process against a deployment and reads its report. Its talk goes on to stderr as it comes."""
 
 from __future__ import annotations
 
@@ -6,29 +6,36 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
-from typing import Any
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import IO, Any
 
-from hftctl.cli.trading import KEY_VARIABLE, trader
-from hftctl.errors import BelowTarget, Failed, NotFound, Refused
-from hftctl.paths import package_folder
+from hftctl import paths
+from hftctl.cli import output
+from hftctl.cli.trading import trader
+from hftctl.errors import BelowTarget, DamageFound, Failed, HftctlError, Interrupted, NotFound, Refused, UsageError
 from hftctl.targets.base import Target
 
 END_S = 15.0
-CODES = (0, BelowTarget.exit_code)
+WITH_REPORT = (0, BelowTarget.exit_code, DamageFound.exit_code, Interrupted.exit_code)
+WITHOUT: dict[int, type[HftctlError]] = {kind.exit_code: kind for kind in (UsageError, Refused, NotFound)}
 
 
 def run(module: str, name: str | None, words: Sequence[str], *, i_mean: str | None) -> tuple[dict[str, Any], int]:
-    """The report, and 0 or 11. Raises Refused on production, unless it is called by its name."""
+    """The report and the exit code that goes with it. Raises Refused on production, unless it is called by its name."""
     who = trader(name)
     refuse_production(who.target, i_mean)
-    # A key goes through the environment: a command line can be read by everybody on the machine.
-    env = os.environ | ({KEY_VARIABLE: who.api_key} if who.api_key else {})
     argv = [sys.executable, "-m", module, "--url", who.target.endpoint(), "--json", *words]
-    report, code = _ended(argv, env)
-    if code not in CODES:
-        raise Failed(f"{module} ended with exit code {code}; what it said stands above")
-    return report, code
+    with _key_file(who.api_key) as handle:
+        if handle is not None:
+            argv += ["--api-key-file", f"/dev/fd/{handle}"]
+        said, last, code = _ended(argv, [] if handle is None else [handle])
+    report = _report(said)
+    if code in WITH_REPORT and report:
+        return report, code
+    kind = WITHOUT.get(code, Failed)
+    raise kind(f"{module.rpartition('.')[2]}: {last or f'ended with exit code {code} and no report'}")
 
 
 def refuse_production(target: Target, i_mean: str | None) -> None:
@@ -44,24 +51,67 @@ def refuse_production(target: Target, i_mean: str | None) -> None:
     )
 
 
-def _ended(argv: Sequence[str], env: dict[str, str]) -> tuple[dict[str, Any], int]:
-    process = subprocess.Popen(argv, stdout=subprocess.PIPE, env=env, cwd=package_folder("stack").parent)
+def sync_probe(name: str | None) -> list[str]:
+    """The disk whose syncs are measured beside the load: the one that holds the journals."""
+    from hftctl.operations.standing import open_standing
+
+    data = paths.layout(open_standing(name).deployment).data
+    return ["--sync-probe", str(data)] if data.is_dir() else []
+
+
+@contextmanager
+def _key_file(key: str | None) -> Iterator[int | None]:
+    """A key as a file without a name: a command line can be read by everybody on the machine, a pipe cannot."""
+    if not key:
+        yield None
+        return
+    reader, writer = os.pipe()
+    os.write(writer, key.encode())
+    os.close(writer)
     try:
-        said, _ = process.communicate()
-    except KeyboardInterrupt:
-        # The terminal told the process too: it cancels what it left. A second Ctrl-C leaves at once.
-        process.wait(END_S)
-        raise
+        yield reader
     finally:
-        if process.poll() is None:
+        os.close(reader)
+
+
+def _ended(argv: Sequence[str], pass_fds: Sequence[int]) -> tuple[str, str, int]:
+    """All of stdout, the last line of stderr (kept back, for it is the error of a process that failed), the exit code."""
+    folder = paths.package_folder("stack").parent
+    with subprocess.Popen(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder, pass_fds=pass_fds
+    ) as process:
+        held: list[str] = []
+        talk = threading.Thread(target=_forward, args=(process.stderr, held), daemon=True)
+        talk.start()
+        try:
+            said = process.stdout.read() if process.stdout else ""
+        except KeyboardInterrupt:
+            # The terminal told the process too: it cancels what it left and reports. A second Ctrl-C leaves at once.
+            patience = threading.Timer(END_S, process.kill)
+            patience.start()
+            said = process.stdout.read() if process.stdout else ""
+            patience.cancel()
+        except BaseException:
             process.kill()
-            process.wait()
-    if not said.strip():
-        return {}, process.returncode or 1
+            raise
+        process.wait()
+        talk.join()
+    if process.returncode in WITH_REPORT and held:
+        output.say(held.pop())
+    return said, held[-1] if held else "", process.returncode
+
+
+def _forward(stream: IO[str] | None, held: list[str]) -> None:
+    for line in stream or ():
+        if held:
+            output.say(held.pop())
+        held.append(line.rstrip("\n"))
+
+
+def _report(said: str) -> dict[str, Any]:
     try:
-        report = json.loads(said)
+        report = json.loads(said or "{}")
     except ValueError:
-        raise Failed(f"{argv[2]} did not end with a report (exit code {process.returncode})") from None
-    if not isinstance(report, dict):
-        raise Failed(f"{argv[2]} reported a {type(report).__name__}, not an object")
-    return {key: value for key, value in report.items() if key not in {"apiVersion", "kind"}}, process.returncode
+        return {}
+    kept = report.items() if isinstance(report, dict) else ()
+    return {key: value for key, value in kept if key not in {"apiVersion", "kind"}}

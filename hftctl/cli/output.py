@@ -141,12 +141,18 @@ def ended(how: HftctlError | None, *, as_json: bool) -> None:
 
 def facts(body: Mapping[str, Any], indent: str = "") -> None:
     """A report as lines of name and value, sections indented."""
-    widest = max((len(key) for key, value in body.items() if not isinstance(value, Mapping)), default=0)
+    widest = max((len(key) for key, value in body.items() if not (isinstance(value, Mapping) and value)), default=0)
     for key, value in body.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             put(f"{indent}{paint(key, '1')}")
             facts(value, indent + "  ")
-        elif isinstance(value, list | tuple):
-            put(f"{indent}{key.ljust(widest)}  {', '.join(map(str, value)) or '-'}")
         else:
-            put(f"{indent}{key.ljust(widest)}  {'-' if value is None else value}")
+            put(f"{indent}{key.ljust(widest)}  {_shown(value)}")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "-"
+    return "-" if value in (None, "", {}) else str(value)

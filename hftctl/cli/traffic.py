@@ -9,7 +9,7 @@ import typer
 
 from hftctl.cli import output
 from hftctl.cli.options import Deployment, Format, Output, duration_s
-from hftctl.errors import NotFound
+from hftctl.errors import NotFound, UsageError
 
 IMean = Annotated[
     str | None, typer.Option("--i-mean", metavar="NAME", help="Yes, this deployment, though it is production.")
@@ -25,24 +25,35 @@ def load(
         typer.Option("--rate", min=1, max=10_000_000, help="Orders per second, open loop; else closed loop."),
     ] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, max=256, help="Processes that make the load.")] = 1,
+    target_rate: Annotated[
+        float | None, typer.Option("--target-rate", min=0.0, help="Exit code 11 below so many per second.")
+    ] = None,
+    account: Annotated[
+        str, typer.Option("--account", metavar="NAME", help="Of its own: it is cancelled whole.")
+    ] = "load",
     i_mean: IMean = None,
     format_: Output = Format.TEXT,
 ) -> None:
     """Send orders and report what came back, how late, and how fast.
 
     With --rate latency counts from the intended send time; without it from the
-    moment a client was free. Exit code 11 below the target.
+    moment a client was free. Exit code 11 below the target, or when a request
+    failed.
 
     \b
     Examples:
       hftctl load --clients 40 --duration 60s
       hftctl load --rate 20000 --duration 30s --workers 2 -o json
     """
-    from hftctl.cli.generator import run
+    from hftctl.cli.generator import run, sync_probe
 
-    words = ["--clients", str(clients), "--duration-s", str(duration), "--workers", str(workers)]
-    if rate is not None:
-        words += ["--rate", str(rate)]
+    if workers > clients:
+        raise UsageError(f"{workers} workers for {clients} clients: each needs one", hint=f"--workers {clients}")
+    words = ["--clients", str(clients), "--duration", str(duration), "--workers", str(workers), "--account", account]
+    words += [] if rate is None else ["--rate", str(rate)]
+    words += [] if target_rate is None else ["--target-rate", str(target_rate)]
+    words += ["--i-mean"] if i_mean else []
+    words += sync_probe(name)
     report, code = run("stack.traffic.load", name, words, i_mean=i_mean)
     _show("Load", report, code, format_)
 
@@ -51,10 +62,14 @@ def replay(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A captured day, compressed or not.")],
     name: Deployment = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first so many records.")] = None,
+    account: Annotated[str, typer.Option("--account", metavar="NAME", help="Of its own.")] = "replay",
     i_mean: IMean = None,
     format_: Output = Format.TEXT,
 ) -> None:
     """Send captured market activity through the stack and compare.
+
+    Every answer is compared with what the reference book says; exit code 10
+    when one differs.
 
     \b
     Examples:
@@ -65,7 +80,7 @@ def replay(
 
     if not file.is_file():
         raise NotFound(f"no captured activity at {file}")
-    words = [str(file.absolute())] + ([] if limit is None else ["--limit", str(limit)])
+    words = [str(file.absolute()), "--account", account] + ([] if limit is None else ["--limit", str(limit)])
     report, code = run("stack.traffic.replay", name, words, i_mean=i_mean)
     _show("Replay", report, code, format_)
 

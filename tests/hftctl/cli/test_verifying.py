@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from hftctl import paths
-from hftctl.cli.verifying import differences, owner
 from hftctl.errors import NotFound
+from hftctl.operations.verify import differences, owner
 from stack.matcher.partition import Partition
 from stack.settings import EngineSettings, InstrumentSettings
 from tests.hftctl.cli.conftest import Door, Hftctl
