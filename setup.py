@@ -50,7 +50,9 @@ def extensions() -> list[Extension]:
                 [source],
                 depends=headers,
                 include_dirs=["engine"],
-                define_macros=[("CYTHON_INLINE", "inline __attribute__((always_inline))")] if not DEBUG else [],
+                define_macros=[("ENGINE_DEBUG", "1")]
+                if DEBUG
+                else [("CYTHON_INLINE", "inline __attribute__((always_inline))")],
                 extra_compile_args=["-O0", "-g"] if DEBUG else ["-O3", "-fwrapv"],
             )
             for source in MODULES

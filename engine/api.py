@@ -29,6 +29,11 @@ DEFINE_ACCOUNT  the next account id (in `account`), its name in text. ACCOUNT_DE
 ROLL_CLIENT_IDS  the older generation of ids is forgotten, ids of live orders excepted. CLIENT_IDS_ROLLED.
 anything else    REFUSED, BAD_FIELD.
 
+An empty client_order_id or request_id is none: nothing is remembered and nothing is a duplicate. A client_order_id is its
+account's and symbol's, a request_id its account's alone. A flag that nobody defined is a BAD_FIELD of NEW; fields that a
+command has no use for are ignored. Definitions are refused (BAD_FIELD) with an empty name, tick or lot below 1, a scale
+above 18, a state that is none, or base_ticks outside 0..PRICE_TICKS_MAX.
+
 REFUSED events carry the command's own side, type, tif, flags, account, symbol, price, quantity, text, with order = the
 target of a cancel or replace (0 for NEW), leaves = 0 and previous = 0: a refusal is in no order's chain.
 

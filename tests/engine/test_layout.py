@@ -20,6 +20,7 @@ from engine import api, journal, records, reference, scan
 FOLDER = Path(engine.__file__).parent
 RECORDS_H = (FOLDER / "records.h").read_text()
 MEMORY_H = (FOLDER / "memory.h").read_text()
+FLAGS = ("POST_ONLY", "MAKER", "FIRST_OF_GROUP", "UNSYNCED_SHIFT", "UNSYNCED_MAX")
 CODES = {"uint8_t": "B", "uint16_t": "H", "uint32_t": "I", "uint64_t": "Q", "int64_t": "q"}
 
 
@@ -39,8 +40,8 @@ def c_struct(name: str) -> str:
 
 
 def c_enums() -> dict[str, int]:
-    return {name: int(value) for body in re.findall(r"enum \{(.*?)\}", RECORDS_H, re.DOTALL)
-            for name, value in re.findall(r"(\w+) = (\d+)", body)}  # fmt: skip
+    bodies = re.findall(r"^enum \{(.*?)\}", RECORDS_H, re.DOTALL | re.MULTILINE)
+    return {name: int(value, 0) for body in bodies for name, value in re.findall(r"(\w+) = (\w+)", body)}
 
 
 def defined(text: str, name: str) -> int:
@@ -80,13 +81,12 @@ def test_enums_are_the_same(enum: type[IntEnum], prefix: str, others: dict[str, 
 
 def test_no_enum_of_c_is_unknown_to_python() -> None:
     enums = (records.CommandKind, records.Side, records.OrderType, records.TimeInForce, records.InstrumentState)
-    assert len(c_enums()) == sum(map(len, (*enums, records.EventKind, records.Reason))) + 3
+    assert len(c_enums()) == sum(map(len, (*enums, records.EventKind, records.Reason))) + len(FLAGS)
 
 
 def test_constants_are_the_same() -> None:
-    assert c_enums()["POST_ONLY"] == records.POST_ONLY
-    assert c_enums()["MAKER"] == records.MAKER
-    assert c_enums()["FIRST_OF_GROUP"] == records.FIRST_OF_GROUP
+    for name in FLAGS:
+        assert c_enums()[name] == getattr(records, name)
     for name in ("TEXT_BYTES", "RECORD_COMMAND_OFFSET", "PRICE_TICKS_MAX", "QUANTITY_LOTS_MAX"):
         assert defined(RECORDS_H, name) == getattr(records, name)
     assert defined(RECORDS_H, "RECORD_CHECKED_OFFSET") == scan.CHECKED_FROM
