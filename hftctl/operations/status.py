@@ -9,6 +9,7 @@ from typing import Any
 from hftctl.errors import Degraded, HftctlError, NotFound
 from hftctl.operations.standing import endpoint_of, open_standing, open_target
 from hftctl.operations.terms import TargetFactory
+from hftctl.plan.change import Change, Op
 from hftctl.plan.diff import diff
 from hftctl.plan.journal import Rollout
 from hftctl.release import Revision
@@ -65,7 +66,10 @@ def status(name: str | None, *, targets: TargetFactory = open_target) -> StatusR
     components = tuple(_as_wanted(component, stopped) for component in target.status())
     interrupted = last if last is not None and last.open else None
     partitions = () if stopped else tuple(_ask(target, partition) for partition in engines(components))
-    state, message, hint = _verdict(target, revision, components, partitions, interrupted, stopped)
+    differing: Sequence[Change] = ()
+    if revision is not None and not stopped:
+        differing = diff(target.desired(revision.release), target.observe()).pending
+    state, message, hint = _verdict(target, revision, components, partitions, differing, interrupted, stopped)
     return StatusReport(
         deployment=target.deployment,
         target=target.name,
@@ -77,7 +81,7 @@ def status(name: str | None, *, targets: TargetFactory = open_target) -> StatusR
         components=components,
         partitions=partitions,
         rollout=interrupted,
-        findings=_findings(partitions),
+        findings=(*_plain_engines(partitions), *_drifted(differing, target.deployment)),
         hint=hint,
     )
 
@@ -134,6 +138,7 @@ def _verdict(
     revision: Revision | None,
     components: Sequence[ComponentStatus],
     partitions: Sequence[PartitionStatus],
+    differing: Sequence[Change],
     interrupted: Rollout | None,
     stopped: bool,
 ) -> tuple[str, str, str]:
@@ -157,7 +162,7 @@ def _verdict(
         return "stopped", "stopped on request; everything on disk is kept", f"hftctl start -p {name}"
     ill = [f"{c.component} {c.message or c.state}" for c in components if not (c.state == "running" and c.ready)]
     silent = [f"engine-{p.partition} {p.error}" for p in partitions if p.error]
-    missing = diff(target.desired(revision.release), target.observe()).pending
+    missing = [change for change in differing if change.op is Op.CREATE]
     ill += [f"{c.subject} {c.cause}" for c in missing if not any(text.startswith(f"{c.subject} ") for text in ill)]
     if ill or silent:
         return "degraded", "; ".join(ill or silent), f"hftctl start -p {name}"
@@ -171,7 +176,18 @@ def _verdict(
     return "ready", "", ""
 
 
-def _findings(partitions: Sequence[PartitionStatus]) -> tuple[Finding, ...]:
+def _drifted(differing: Sequence[Change], deployment: str) -> tuple[Finding, ...]:
+    """What runs and is not as its revision wants it, as after an upgrade of hftctl: it works, so it is a warning."""
+    return tuple(
+        Finding(
+            "warning", change.subject, f"differs from its revision: {change.cause}", f"hftctl start -p {deployment}"
+        )
+        for change in differing
+        if change.op is not Op.CREATE
+    )
+
+
+def _plain_engines(partitions: Sequence[PartitionStatus]) -> tuple[Finding, ...]:
     plain = [p.partition for p in partitions if p.engine.get("implementation") == "python"]
     return tuple(
         Finding(

@@ -71,6 +71,19 @@ def test_start_brings_up_what_is_down_and_only_that(targets):
     assert start(None, targets=targets, prove=None).result == "unchanged"
 
 
+def test_what_runs_otherwise_than_recorded_is_a_warning(targets):
+    up(targets)
+    target = targets("fake", "fake")
+    state = target.observe()
+    state["nginx"]["settings"]["version"] = 7
+    target._write(state)
+    report = status(None, targets=targets)
+    assert report.state == "ready"
+    assert [(f.subject, f.message) for f in report.findings] == [
+        ("nginx", "differs from its revision: settings.version 7 -> 1")
+    ]
+
+
 def test_start_without_a_revision_says_what_to_do(targets):
     up(targets, refused=["engine-0"])
     with pytest.raises(NotFound, match="no revision was ever recorded"):
