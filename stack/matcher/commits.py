@@ -27,11 +27,14 @@ class Commits:
         self,
         journal: JournalFiles,
         *,
+        collect: Callable[[], None],
         on_durable: Callable[[list[Group], float], None],
         on_failed: Callable[[str], None],
     ) -> None:
-        """`on_durable(groups, sync seconds)`: in order, each group once; an OSError from it counts as a failure too."""
+        """`collect()` is called before each commit and adds what is open. `on_durable(groups, sync seconds)` gets each
+        group once, in order; an OSError from it counts as a failure too."""
         self._journal = journal
+        self._collect = collect
         self._on_durable = on_durable
         self._on_failed = on_failed
         self._loop = asyncio.get_running_loop()
@@ -47,9 +50,12 @@ class Commits:
         self._closed.append(group)
 
     def flush(self) -> None:
-        if self._running is not None or self._failed or not self._closed:
+        if self._running is not None or self._failed:
             return  # the end of the commit that runs flushes again
+        self._collect()
         groups = list(self._closed)
+        if not groups:
+            return
         if not any(group.sequence for group in groups):
             self._durable(groups)
         else:
@@ -121,10 +127,9 @@ class Commits:
 
     async def close(self) -> None:
         """Commit what was added, sync the watermark, close the files."""
-        while not self._failed and (self._running is not None or self._closed):
-            self.flush()
-            if self._running is not None:
-                await asyncio.wait([self._running])
+        self.flush()
+        while self._running is not None:
+            await asyncio.wait([self._running])  # its end flushes again
         self._executor.shutdown(wait=not self._failed)
         if not self._failed:
             self._journal.commit([])

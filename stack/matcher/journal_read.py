@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import mmap
 import os
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from engine import verify
 from engine.api import MatchingEngine
 from engine.journal import (
     CHAIN_START,
@@ -20,14 +20,11 @@ from engine.journal import (
     JournalError,
     SegmentHeader,
     Verdict,
-    hash_events,
     read_watermark,
     scan,
 )
-from engine.records import FIRST_OF_GROUP, RECORD_BYTES, RECORD_HEADER, RULES_VERSION
+from engine.records import RECORD_BYTES, RECORD_HEADER, RULES_VERSION
 from stack.matcher.journal_files import segment_numbers, segment_path
-
-_FLAGS = struct.Struct("<12xI128x")  # of a record
 
 
 class Damage(Exception):
@@ -44,6 +41,7 @@ class Segment(NamedTuple):
     chain: int
     watermark: int  # counter of the newest watermark, 0 without
     watermark_sequence: int  # what it says
+    time_ns: int  # of its last record, 0 without
     torn: str  # what the torn tail looks like; empty without one
 
 
@@ -110,11 +108,13 @@ def _read_segment(path: Path, number: int, sequence: int, chain: int) -> Segment
                 found = scan(body, header.epoch, sequence, chain, watermark.sequence if watermark else 0)
                 records = bytes(body[: found.end_offset])
     end = HEADER_BYTES + found.end_offset
+    detail = f"record {found.sequence + 1}: {found.detail.partition(': ')[2]}"  # the codec's offset is not the file's
     if found.verdict == Verdict.DAMAGED:
-        raise Damage(f"{path} offset {end}: {found.detail}")
-    torn = found.detail if found.verdict == Verdict.TORN else ""
+        raise Damage(f"{path} offset {end}: {detail}")
+    torn = detail if found.verdict == Verdict.TORN else ""
+    time_ns = RECORD_HEADER.unpack_from(records, len(records) - RECORD_BYTES)[7] if records else 0
     counter, marked = (watermark.counter, watermark.sequence) if watermark else (0, 0)
-    return Segment(number, path, header, records, end, found.sequence, found.chain, counter, marked, torn)
+    return Segment(number, path, header, records, end, found.sequence, found.chain, counter, marked, time_ns, torn)
 
 
 def _is_zero(mapped: mmap.mmap, start: int) -> bool:
@@ -125,16 +125,13 @@ def _is_zero(mapped: mmap.mmap, start: int) -> bool:
 class Replayed(NamedTuple):
     """One group, applied."""
 
-    first_sequence: int
-    last_sequence: int
-    last_time_ns: int
     events: bytes
     events_hash: int  # over all events up to here
 
 
 def replay(engine: MatchingEngine, segment: Segment, events_hash: int) -> Iterator[Replayed]:
-    """Apply a segment's records group by group. Raises Damage at the first group that finds other events than when it
-    was written."""
+    """Apply a segment's records group by group. Raises Damage at the first group after which the replay has other
+    events than there were when it was written."""
     header = segment.header
     for name, stands, due in (
         ("events", header.events, engine.events),
@@ -145,20 +142,9 @@ def replay(engine: MatchingEngine, segment: Segment, events_hash: int) -> Iterat
                 f"{segment.path} offset 0: the replay differs before sequence {header.first_sequence}: "
                 f"{name} {stands} recorded, {due} replayed"
             )
-    records = memoryview(segment.records)
-    starts = [
-        place * RECORD_BYTES for place, (flags,) in enumerate(_FLAGS.iter_unpack(records)) if flags & FIRST_OF_GROUP
-    ]
-    if records and (not starts or starts[0]):
-        raise Damage(f"{segment.path} offset {HEADER_BYTES}: a segment's first record begins no group")
-    for start, end in zip(starts, [*starts[1:], len(records)], strict=True):
-        recorded, first = RECORD_HEADER.unpack_from(records, start)[5:7]
-        if recorded != events_hash:
-            raise Damage(
-                f"{segment.path} offset {HEADER_BYTES + start}: the replay differs in the group before sequence "
-                f"{first}: events hash {recorded:#018x} recorded, {events_hash:#018x} replayed"
-            )
-        events = engine.apply(records[start:end])
-        events_hash = hash_events(events_hash, events)
-        last, last_time_ns = RECORD_HEADER.unpack_from(records, end - RECORD_BYTES)[6:8]
-        yield Replayed(first, last, last_time_ns, events, events_hash)
+    try:
+        for events, after in verify.replay(engine, segment.records, events_hash):
+            yield Replayed(events, after)
+    except JournalError as error:
+        offset = HEADER_BYTES + (engine.sequence + 1 - header.first_sequence) * RECORD_BYTES
+        raise Damage(f"{segment.path} offset {offset}: {error}") from None

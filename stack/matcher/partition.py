@@ -98,7 +98,7 @@ class Partition:
         self._client_ids_max = client_ids_max
         self._rate = RateLimit(max_orders_per_second) if max_orders_per_second else None
         self._open = Group()
-        self._commits = Commits(journal, on_durable=self._release, on_failed=self.fail)
+        self._commits = Commits(journal, collect=self._close_group, on_durable=self._release, on_failed=self.fail)
         self._scheduled = False
         self._failed = False
         self._after: list[Callable[[], None]] = []
@@ -109,7 +109,7 @@ class Partition:
 
     @property
     def epoch(self) -> int:
-        return self._encoder.epoch
+        return int(self._encoder.epoch)
 
     @property
     def durable_events(self) -> int:
@@ -227,9 +227,7 @@ class Partition:
 
     def _flush(self) -> None:
         self._scheduled = False
-        if not self._failed:
-            self._close_group()
-            self._commits.flush()
+        self._commits.flush()
 
     def _release(self, groups: list[Group], sync_s: float) -> None:
         """Everything in these groups is durable now: log it, then say it."""
@@ -286,8 +284,6 @@ class Partition:
     async def close(self) -> None:
         """Take nothing more, make durable and answer what was taken."""
         self.stopped = self.stopped or "the engine is stopping"
-        if not self._failed:
-            self._close_group()
         await self._commits.close()
 
 

@@ -154,13 +154,14 @@ def _replay_all(directory: Path, partition: int, book: MatchingEngine, log: Even
             spares.append(found)
             continue
         for group in replay(book, found, events_hash):
-            events_hash, time_ns = group.events_hash, group.last_time_ns
+            events_hash = group.events_hash
             summary, differing = log.adopt(group.events)
             rewritten += differing
             for event in summary.of_no_order:
                 if event.kind in (EventKind.INSTRUMENT_DEFINED, EventKind.ACCOUNT_DEFINED):
                     tables = follow(tables, event)
         newest = found._replace(records=b"")
+        time_ns = max(time_ns, found.time_ns)
     if rewritten:
         logger.warning("wrote %d events into the event log that were not there or differed", rewritten)
     return Recovered(newest, spares, tables, events_hash, time_ns)

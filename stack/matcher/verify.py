@@ -51,7 +51,7 @@ class Verification:
         """Raises OSError."""
         segments = spares = groups = 0
         newest: Segment | None = None
-        events_hash, time_ns = CHAIN_START, 0
+        events_hash = CHAIN_START
         torn = ""
         try:
             for found in read_journal(self._journal, self._partition()):
@@ -65,7 +65,7 @@ class Verification:
                 for group in replay(self._engine, found, events_hash):
                     groups += 1
                     self._compare(group.events)
-                    events_hash, time_ns = group.events_hash, group.last_time_ns
+                    events_hash = group.events_hash
             self._compare_index()
         except Damage as damage:
             self._problem(str(damage))
@@ -83,7 +83,7 @@ class Verification:
             "halted": book.halted,
             "instruments": len(self._tables.instruments),
             "accounts": len(self._tables.accounts),
-            "last_time_ns": time_ns,
+            "last_time_ns": newest.time_ns if newest else 0,
             "watermark_sequence": newest.watermark_sequence if newest else 0,
             "torn_tail": torn,
             "state_hash": book.state_hash(),
@@ -189,9 +189,11 @@ def _print(report: dict[str, Any]) -> None:
             print(f"{name:14} {value}")
     for problem in problems:
         print(f"problem        {problem}")
-    for side in ("asks", "bids") if book else ():
-        for level in reversed(book[side]) if side == "asks" else book[side]:
-            print(f"{side[:-1]:4} {level['price']:>16} {level['quantity']:>20} {level['orders']:>6}")
+    if book is None:
+        return
+    for side, levels in (("ask", reversed(book["asks"])), ("bid", book["bids"])):
+        for level in levels:
+            print(f"{side} {level['price']:>16} {level['quantity']:>20} {level['orders']:>6}")
 
 
 if __name__ == "__main__":
