@@ -62,7 +62,12 @@ def read_journal(directory: Path, partition: int) -> Iterator[Segment | Spare]:
         path = segment_path(directory, number)
         if number != place:
             raise Damage(f"{directory}: segment {place:08d} is missing, {path.name} is there")
-        found = _read_segment(path, number, sequence, chain)
+        try:
+            found = _read_segment(path, number, sequence, chain)
+        except Damage:
+            if newest is not None and newest.torn:
+                raise _torn_inside(newest, path) from None
+            raise
         if isinstance(found, Spare):
             spare = found
             yield found
@@ -71,7 +76,7 @@ def read_journal(directory: Path, partition: int) -> Iterator[Segment | Spare]:
         if spare is not None:
             raise Damage(f"{spare.path} offset 0: empty, although {path.name} after it holds records")
         if newest is not None and newest.torn:
-            raise Damage(f"{newest.path} offset {newest.end_offset}: {newest.torn}, and {path.name} follows")
+            raise _torn_inside(newest, path)
         for name, stands, due in (
             ("partition", header.partition, partition),
             ("first sequence", header.first_sequence, sequence + 1),
@@ -88,6 +93,10 @@ def read_journal(directory: Path, partition: int) -> Iterator[Segment | Spare]:
             )
         sequence, chain, epoch, newest = found.sequence, found.chain, header.epoch, found
         yield found
+
+
+def _torn_inside(newest: Segment, follower: Path) -> Damage:
+    return Damage(f"{newest.path} offset {newest.end_offset}: {newest.torn}, and {follower.name} follows")
 
 
 def _read_segment(path: Path, number: int, sequence: int, chain: int) -> Segment | Spare:

@@ -276,6 +276,7 @@ class _Protocol(asyncio.Protocol):
         self._waiting.clear()
         if not self.welcome.done():
             self.welcome.set_exception(LinkLost(why, sent=False))
+            self.welcome.exception()  # seen: nobody waits for it when the link is closed while it connects
         if not self.closed.done():
             self.closed.set_result(None)
 
