@@ -200,9 +200,10 @@ class LocalTarget:
         for folder in folders:
             if folder.exists():
                 shutil.rmtree(folder)
-        for file in (place.release, place.lock, place.rollout_journal):
+        # Behind the journal only the lock: until it is gone too, nobody else begins to deploy here.
+        for file in (place.release, place.rollout_journal, place.lock):
             file.unlink(missing_ok=True)
-        if not any(place.root.iterdir()):
+        if place.root.exists() and not any(place.root.iterdir()):
             place.root.rmdir()
 
 

@@ -21,14 +21,14 @@ PIDFD_GETFD = 438  # the same on every architecture
 
 def bind(path: str) -> socket.socket:
     """A Unix listener at a path relative to the working directory; whatever stood there gives way in one step."""
-    temporary = f".{path}.new"
-    Path(temporary).unlink(missing_ok=True)
+    name = f"{path}.new" if Path(path).exists() else path
+    Path(f"{path}.new").unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        listener.bind(temporary)
-        Path(temporary).chmod(0o600)
+        listener.bind(name)
+        Path(name).chmod(0o600)
         listener.listen(BACKLOG)
-        Path(temporary).rename(path)
+        Path(name).rename(path)
     except BaseException:
         listener.close()
         raise
@@ -50,7 +50,7 @@ def take(pid: int, fds: Mapping[str, int], wanted: Mapping[str, str]) -> dict[st
             if copy < 0:
                 continue
             candidate = socket.socket(fileno=copy)
-            if _listens(candidate) and candidate.getsockname() in {path, f".{path}.new"}:
+            if _listens(candidate) and candidate.getsockname() in {path, f"{path}.new"}:
                 taken[name] = candidate
             else:
                 candidate.close()

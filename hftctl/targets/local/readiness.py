@@ -66,7 +66,7 @@ def _postgres(layout: Layout, spec: Spec) -> Readiness:
             version = server.info.server_version // 10000
     except psycopg.OperationalError as error:
         said = str(error).strip().splitlines()[-1]
-        if "password authentication failed" in said:
+        if "password authentication failed" in said and (layout.postgres(0) / "postmaster.pid").exists():
             return Readiness(
                 Answer.FAILED,
                 f"PostgreSQL on port {port} refuses our password: {layout.postgres(0)} was made with another one than "

@@ -22,20 +22,19 @@ KEPT = 4
 def rotate(logs: Path, process: Process, record: Record | None, limit: int = ROTATE_BYTES) -> list[str]:
     """Returns the names of the files it rotated."""
     rotated = []
-    for name in process.logs:
-        if _size(logs / name) > limit:
-            _shift(logs / name)
-            (logs / name).rename(logs / f"{name}.1")
-            rotated.append(name)
-    if rotated and process.reopen and record is not None and record.alive:
-        os.kill(record.identity.pid, getattr(signal, process.reopen))
     out = logs / f"{process.component}.out"
     if _size(out) > limit:
         _shift(out)
         shutil.copyfile(out, out.with_name(f"{out.name}.1"))
         os.truncate(out, 0)
         rotated.append(out.name)
-    return rotated
+    renamed = [name for name in process.logs if _size(logs / name) > limit]
+    for name in renamed:
+        _shift(logs / name)
+        (logs / name).rename(logs / f"{name}.1")
+    if renamed and process.reopen and record is not None and record.alive:
+        os.kill(record.identity.pid, getattr(signal, process.reopen))
+    return rotated + renamed
 
 
 def _size(path: Path) -> int:

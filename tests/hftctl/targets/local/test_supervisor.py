@@ -4,13 +4,14 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from hftctl.errors import NotFound
 from hftctl.targets.local import control
-from hftctl.targets.local.identity import facts
+from hftctl.targets.local.identity import facts, identify
 from hftctl.targets.unix import connect
 from tests.hftctl.targets.local.conftest import SERVER, WAIT, output, processes_file
 
@@ -113,7 +114,8 @@ def test_a_process_whose_record_was_never_written_is_found(stage):
     assert served_by(stage) == first
 
 
-def test_a_record_of_another_boot_names_nobody(stage):
+@pytest.mark.parametrize("differs", ["start_ticks", "boot"])
+def test_a_pid_that_is_used_again_is_somebody_else(stage, differs):
     stage.apply(WAIT)
     first = stage.pid()
     stage.kill_supervisor()
@@ -121,9 +123,11 @@ def test_a_record_of_another_boot_names_nobody(stage):
     stranger = subprocess.Popen([sys.executable, "-S", "-E", "-c", "import signal; signal.pause()"])
     try:
         record = json.loads((stage.layout.run / "part.json").read_text())
-        record["identity"]["pid"] = stranger.pid
+        now = identify(stranger.pid)
+        other = {"start_ticks": now.start_ticks - 1, "boot": "before the last one"}
+        record["identity"] = {**asdict(now), differs: other[differs]}
         (stage.layout.run / "part.json").write_text(json.dumps(record))
-        assert not stage.record().alive, "a pid that is used again is another process"
+        assert not stage.record().alive
         control.ensure(stage.layout)
         assert stage.pid() not in {first, stranger.pid}
         assert stranger.poll() is None, "and is left alone"

