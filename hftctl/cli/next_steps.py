@@ -59,10 +59,14 @@ def steps(endpoint: str, name: str, profile: Mapping[str, Any]) -> list[str]:
         "quantity": f"{_round('1', instrument['lot_size']):f}",
         "time_in_force": "GTC",
     }
-    key = ' -H "Authorization: Bearer $HFTCTL_API_KEY"' if profile["authentication"] == "api_key" else ""
     which = "" if name == "local" else f" -p {name}"
+    if profile["authentication"] == "api_key":  # no key belongs on a command line, not even on one we propose
+        words = f"{order['symbol']} buy {order['quantity']} {order['price']} --account {order['account']}"
+        first = f"hftctl order place {words}{which} --yes"
+    else:
+        first = f"curl -s {endpoint}/orders -H 'content-type: application/json' -d '{json.dumps(order)}'"
     return [
-        f"curl -s {endpoint}/orders -H 'content-type: application/json'{key} -d '{json.dumps(order)}'",
+        first,
         f"hftctl status{which}",
         f"hftctl logs -f{which}",
         f"hftctl load{which} --clients 40 --duration 10s",

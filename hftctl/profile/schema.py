@@ -71,7 +71,12 @@ class Redis(Section):
 
 
 class System(Section):
-    max_workers: int = Field(default=1, ge=1, le=1024, description="CPU cores that the stack's workers may use")
+    max_workers: int = Field(
+        default=1,
+        ge=1,
+        le=1024,
+        description="worker processes of the public door (nginx); more than CPU cores bring nothing",
+    )
     worker_queue_size: int = Field(
         default=100_000, ge=1, le=10_000_000, description="requests that the gateways hold while an engine restarts"
     )
@@ -159,10 +164,13 @@ class Profile(Section):
         default="info", description="least severe line that is logged"
     )
     max_latency_us: int = Field(
-        default=200, ge=1, le=60_000_000, description="decision latency in microseconds above which the stack says so"
+        default=200,
+        ge=1,
+        le=60_000_000,
+        description="decision latency in microseconds that is too slow; breakers, a later release, act on it",
     )
     enable_hft_mode: bool = Field(
-        default=True, description="prefer latency over memory: prefault tables, zero-fill journals ahead"
+        default=True, description="prefer latency over memory and idle cores; host tuning, a later release, acts on it"
     )
     rollout: Rollout = Field(default=Rollout(), description="how changes are rolled out")
     accounts: list[Account] = Field(

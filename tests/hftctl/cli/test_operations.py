@@ -24,6 +24,12 @@ def test_deploy_ends_with_the_address_the_proof_and_what_to_try_next(deployed: E
     assert lines[5:] == ["  hftctl status", "  hftctl logs -f", "  hftctl load --clients 40 --duration 10s"]
 
 
+def test_with_keys_the_first_order_to_try_shows_none(target: type[Files], hftctl_: Hftctl) -> None:
+    ended = hftctl_("deploy", "--environment", "production", "--yes")
+    assert "  hftctl order place BTCUSD buy 1 100 --account demo --yes" in ended.out.splitlines()
+    assert "curl" not in ended.out
+
+
 def test_progress_is_one_line_per_state_change_on_stderr(deployed: Ended) -> None:
     states = [line.split()[2:4] for line in deployed.err.splitlines() if line.strip()]
     assert states[:2] == [["postgres-0", "applying"], ["postgres-0", "ready"]]
