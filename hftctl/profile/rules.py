@@ -12,7 +12,11 @@ from hftctl.profile.schema import Instrument, Profile
 FIRST_CHARACTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 PRICE_TICKS_MAX = 1 << 40  # as the engine has it
 RESERVED_SYMBOLS = "PROOF."
-RESERVED_ACCOUNT = "proof"
+RESERVED_ACCOUNTS = {
+    "proof": "the orders a deployment proves itself with",
+    "load": "hftctl load, which cancels all it leaves",
+    "replay": "hftctl replay, which cancels all it leaves",
+}
 
 Key = tuple[str | int, ...]
 
@@ -108,10 +112,8 @@ def _runs(characters: Sequence[str]) -> str:
 def _accounts(profile: Profile) -> Iterator[Problem]:
     seen: set[str] = set()
     for index, account in enumerate(profile.accounts):
-        if account == RESERVED_ACCOUNT:
-            yield Problem(
-                ("accounts", index), f"'{account}' is reserved for the orders a deployment proves itself with"
-            )
+        if account in RESERVED_ACCOUNTS:
+            yield Problem(("accounts", index), f"'{account}' is reserved for {RESERVED_ACCOUNTS[account]}")
         elif account in seen:
             yield Problem(("accounts", index), f"'{account}' stands here twice")
         seen.add(account)

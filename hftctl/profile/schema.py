@@ -174,6 +174,8 @@ class Profile(Section):
     )
     rollout: Rollout = Field(default=Rollout(), description="how changes are rolled out")
     accounts: list[Account] = Field(
-        min_length=1, max_length=10_000, description="who trades, 1 to 32 of A-Z, a-z, 0-9, _ . -; proof is reserved"
+        min_length=1,
+        max_length=10_000,
+        description="who trades, 1 to 32 of A-Z, a-z, 0-9, _ . -; proof, load and replay are reserved",
     )
     instruments: list[Instrument] = Field(min_length=1, max_length=10_000, description="what is traded")

@@ -70,6 +70,7 @@ CASES: list[tuple[str | tuple[str, str], str]] = [
     (("AAPL", "ABCDEFGHIJKLM"), f"8: instruments[0].symbol: 'ABCDEFGHIJKLM' {PATTERN}"),
     (("AAPL", "PROOF.0"), "8: instruments[0].symbol: PROOF.0 is reserved: PROOF.<n> proves partition n"),
     (("[demo]", "[proof]"), "2: accounts[0]: 'proof' is reserved for the orders a deployment proves itself with"),
+    (("[demo]", "[demo, load]"), "2: accounts[1]: 'load' is reserved for hftctl load, which cancels all it leaves"),
     (("[demo]", "[a b]"), "2: accounts[0]: 'a b' is not 1 to 32 of A-Z, a-z, 0-9, _ . -"),
     (("[demo]", "[demo, demo]"), "2: accounts[1]: 'demo' stands here twice"),
     (("0.01", "1e-2"), f"9: instruments[0].tick_size: '1e-2' {DECIMAL}"),
