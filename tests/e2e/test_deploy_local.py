@@ -66,6 +66,14 @@ def test_an_order_sent_while_the_gateway_is_dead_waits_for_it(stack):
     stack.until_ready()
 
 
+def test_an_order_sent_while_the_engine_is_dead_waits_for_it(stack):
+    for _ in range(3):
+        stack.kill("engine-0")
+        answer = stack.order(symbol="TSLA")
+        assert answer.status_code == 201, answer.text
+    stack.until_ready()
+
+
 def test_a_killed_supervisor_harms_nobody_and_the_next_deploy_repairs(stack):
     before = stack.pids()
     dead = stack.kill("supervisor")
