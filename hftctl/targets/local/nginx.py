@@ -14,6 +14,9 @@ from hftctl.plan.change import Spec
 from hftctl.targets.local.services import gateway_socket, order_socket
 
 BODY_BYTES_MAX = "1m"
+# Each address stands so often in its upstream, and nginx never tries an entry twice for one request: after a service died, a
+# request may meet several idle connections that died with it before it gets a new one, which waits for the next process.
+TRIES = 8
 EDGE = "/health/edge"  # answered by nginx itself: which configuration it runs
 
 ERRORS = {
@@ -106,15 +109,14 @@ def _http(profile: Mapping[str, Any], *, door: bool) -> Iterator[str]:
 
 def _upstreams(profile: Mapping[str, Any], *, door: bool) -> Iterator[str]:
     if door:
-        # Twice: an idle connection that the engine closed is then tried again, on a new one.
         yield "upstream orders {"
-        for _ in range(2):
+        for _ in range(TRIES):
             yield f"    server unix:{order_socket(0)} max_fails=0;"
         yield from _keepalive()
     sockets = [gateway_socket(number) for number in range(1, profile["gateways"] + 1)]
     yield "upstream gateways {"
     yield "    least_conn;"
-    for socket in sockets if len(sockets) > 1 else sockets * 2:
+    for socket in sockets * -(-TRIES // len(sockets)):
         yield f"    server unix:{socket} max_fails=0;"
     yield from _keepalive()
 
@@ -144,7 +146,7 @@ def _server(profile: Mapping[str, Any], *, door: bool) -> Iterator[str]:
     yield "proxy_send_timeout 20s;"
     # Safe for every method: orders and replacements carry ids, cancels and halts mean the same twice.
     yield "proxy_next_upstream error timeout non_idempotent;"
-    yield "proxy_next_upstream_tries 2;"
+    yield f"proxy_next_upstream_tries {TRIES};"
     yield "proxy_next_upstream_timeout 20s;"
     yield "proxy_max_temp_file_size 0;"
     yield "proxy_buffers 16 32k;"
