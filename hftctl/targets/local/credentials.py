@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from hftctl.paths import Layout, make_folder, write_atomic
 from hftctl.targets.local.servers import VALKEY_SECRET
-from hftctl.targets.local.services import API_KEYS, POSTGRES_PASSWORD, PROOF_ACCOUNT, REDIS_PASSWORD
+from hftctl.targets.local.services import API_KEYS, OWN_ACCOUNTS, POSTGRES_PASSWORD, REDIS_PASSWORD
 
 OPERATOR = "operator"
 
@@ -26,7 +26,7 @@ def make(layout: Layout, accounts: Sequence[str], *, api_keys: bool) -> None:
     if not api_keys:
         return
     lines = [f"{_hash(_once(layout, f'api_key.{OPERATOR}'))} operator *"]
-    for account in [*accounts, PROOF_ACCOUNT]:
+    for account in [*accounts, *OWN_ACCOUNTS]:
         # An account may be called `operator`; a dot cannot begin its name's file twice.
         name = f"api_key.{account}" if account != OPERATOR else f"api_key.account.{account}"
         lines.append(f"{_hash(_once(layout, name))} trader {account}")

@@ -14,8 +14,7 @@ DATABASE_USER = "hft"
 POSTGRES_PASSWORD = "postgres_password"  # noqa: S105 - names of files below secrets/
 REDIS_PASSWORD = "redis_password"  # noqa: S105
 API_KEYS = "api_keys"
-PROOF_ACCOUNT = "proof"
-TRAFFIC_ACCOUNTS = ("load", "replay")  # of `hftctl load` and `hftctl replay`, so that they cancel nobody else's orders
+OWN_ACCOUNTS = ("proof", "load", "replay")  # reserved for proofs, `hftctl load` and `hftctl replay`
 PROOF_INSTRUMENT = {"tick_size": "0.01", "lot_size": "1", "currency": "USD", "state": "open", "base_price": "0"}
 
 
@@ -31,7 +30,7 @@ def engine(release: Release, number: int, *, door: bool) -> dict[str, Any]:
         "admin_socket": f"engine-{number}.admin.sock",
         "implementation": knobs["implementation"],
         "instruments": [*_instruments(profile, number), {"symbol": f"PROOF.{number}", **PROOF_INSTRUMENT}],
-        "accounts": list(dict.fromkeys([*profile["accounts"], PROOF_ACCOUNT, *TRAFFIC_ACCOUNTS])),
+        "accounts": [*profile["accounts"], *OWN_ACCOUNTS],
         **_authentication(profile),
         "max_live_orders": knobs["max_live_orders"],
         "client_ids_max": knobs["client_ids_max"],

@@ -60,7 +60,7 @@ def test_every_symbol_goes_to_its_engine_and_each_engine_has_its_proof(layout):
     assert {"AAPL", "TSLA", "BTCUSD", "PROOF.0"} <= first
     assert {"MSFT", "XRPUSD", "PROOF.1"} <= second
     assert not first & second
-    assert "proof" in wanted["engine-1"]["settings"]["accounts"]
+    assert wanted["engine-1"]["settings"]["accounts"][-3:] == ["proof", "load", "replay"]
 
 
 def test_symbols_that_are_not_enabled_take_cancels_only(layout):
