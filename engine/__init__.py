@@ -7,6 +7,7 @@ also its specification.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 from engine import reference
@@ -35,7 +36,7 @@ def create(implementation: Implementation = "auto", *, max_live_orders: int, cli
     return reference.Engine(max_live_orders=max_live_orders, client_ids_max=client_ids_max)
 
 
-def _load_cython() -> tuple[type[MatchingEngine] | None, str]:
+def _load_cython() -> tuple[Callable[..., MatchingEngine] | None, str]:
     try:
         from engine.matching import Engine
     except ImportError as error:

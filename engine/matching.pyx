@@ -26,7 +26,7 @@ cdef enum:
 
 
 cdef class Engine:
-    """See engine/api.py."""
+    """See engine/api.py. It belongs to one thread: apply() lets others run, and they must not touch it meanwhile."""
 
     implementation = "cython"
 

@@ -148,7 +148,7 @@ class OrderBook:
                 f"{side.name}: far levels miscounted",
             )
             for price, queue in half.queues.items():
-                hold(queue, f"{side.name} {price}: empty queue")
+                hold(bool(queue), f"{side.name} {price}: empty queue")
                 for sequence, order in queue.items():
                     hold(
                         (order.sequence, order.price, order.side) == (sequence, price, side),

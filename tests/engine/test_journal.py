@@ -263,3 +263,13 @@ def test_scan_goes_on_where_an_earlier_segment_ended(codec: ModuleType) -> None:
     second = scanned(data[half:], COUNT, first.sequence, first.chain)
     assert (second.sequence, second.verdict) == (COUNT, Verdict.CLEAN)
     assert second.chain == scanned(data).chain
+
+
+def test_a_record_of_another_epoch_is_damage_also_where_its_chain_goes_on(codec: ModuleType) -> None:
+    encoder = codec.Encoder(EPOCH, 0, CHAIN_START)
+    data = encoder.append(command(0), 1) + encoder.append(command(1), 2)
+    encoder.take()
+    encoder.roll(EPOCH + 1)
+    found = scanned(data + encoder.append(command(2), 3))
+    assert (found.records, found.verdict) == (2, Verdict.DAMAGED)
+    assert found.detail.endswith(f"it is of epoch {EPOCH + 1}, in a segment of epoch {EPOCH}")
