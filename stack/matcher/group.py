@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import NamedTuple, Protocol
+from typing import Protocol, TypeAlias
 
 from engine.journal import SegmentHeader
 
@@ -28,14 +28,9 @@ class Shape(IntEnum):
     REFUSED_WITH_CHAIN = 4  # the REFUSED event, then the chain of the order it names, if its owner asks
 
 
-class Waiting(NamedTuple):
-    target: ReplyTarget
-    token: int
-    outcome: int
-    shape: int
-    order: int  # sequence of the order for the shapes that need one
-    account: int  # who asked; 0 is an operator
-    events: bytes
+# One element per command of a group; a plain tuple, because one is made for every order:
+# target, token, outcome, shape, sequence of the order that the shape needs, who asked (0: an operator), events
+Waiting: TypeAlias = tuple[ReplyTarget, int, int, int, int, int, bytes]
 
 
 class Group:

@@ -40,7 +40,7 @@ from engine.records import EVENT_BYTES, Command, CommandKind, EventKind, Reason
 from stack.matcher.commits import Commits
 from stack.matcher.definitions import follow
 from stack.matcher.event_log import EventLog
-from stack.matcher.group import Group, ReplyTarget, Shape, Waiting
+from stack.matcher.group import Group, ReplyTarget, Shape
 from stack.matcher.journal_files import JournalFiles
 from stack.matcher.limits import RateLimit
 from stack.matcher.replies import answer
@@ -50,6 +50,8 @@ from stack.wire.tables import Tables
 
 logger = logging.getLogger(__name__)
 
+# Looked up for every order, and attributes of an enum are slow.
+_DONE, _AS_THEY_ARE, _OWN = int(Outcome.DONE), int(Shape.AS_THEY_ARE), int(Shape.OWN)
 _NEW = int(CommandKind.NEW)
 _WITH_ID = frozenset((_NEW, int(CommandKind.REPLACE)))
 _OF_ORDER = frozenset((int(CommandKind.CANCEL), int(CommandKind.REPLACE)))
@@ -127,18 +129,18 @@ class Partition:
             target.reply(token, Outcome.BUSY, b"")
             return
         start_ns = time.perf_counter_ns()
-        order, shape = 0, Shape.AS_THEY_ARE
-        account = int.from_bytes(command[8:12], "little")
+        order = account = 0
+        shape = _AS_THEY_ARE
         if kind in _WITH_ID:
             used = self.engine.find(command)
             if used:
                 outcome = Outcome.REPEAT if used > 0 else Outcome.CONFLICT
                 self.tally.repeats += 1
                 if kind == _NEW:
-                    self._wait(target, token, outcome, Shape.ORIGINAL, abs(used), account, b"")
+                    self._wait(target, token, outcome, Shape.ORIGINAL, abs(used), 0, b"")
                 else:
                     target_order = _TARGET.unpack_from(command, 32)[0]
-                    self._wait(target, token, outcome, Shape.CHAIN, target_order, account, b"")
+                    self._wait(target, token, outcome, Shape.CHAIN, target_order, 0, b"")
                 return
             if self._rate is not None and kind == _NEW and not self._rate.take():
                 self.tally.busy += 1
@@ -146,23 +148,24 @@ class Partition:
                 return
         try:
             events = self._decide(command)
+            if kind == _NEW:
+                order, shape = self._open.sequence, _OWN
+                if self.engine.client_ids >= self._client_ids_max:
+                    self._decide(Command(CommandKind.ROLL_CLIENT_IDS).pack())
         except Exception as error:
             logger.exception("the engine failed on a command")
             self.fail(f"the engine failed on command {self._encoder.sequence}: {type(error).__name__}: {error}")
             target.lost(token)
             return
-        if kind == _NEW:
-            order, shape = self._open.sequence, Shape.OWN
-            if self.engine.client_ids >= self._client_ids_max:
-                self._decide(Command(CommandKind.ROLL_CLIENT_IDS).pack())
-        elif kind in _OF_ORDER:
+        if kind in _OF_ORDER:
             order, shape = _TARGET.unpack_from(command, 32)[0], Shape.CHAIN
+            account = int.from_bytes(command[8:12], "little")
             if events[_EVENT_KIND] == _REFUSED:
                 unknown = events[_EVENT_REASON] == Reason.UNKNOWN_ORDER
                 shape = Shape.REFUSED_WITH_CHAIN if unknown else Shape.AS_THEY_ARE
         elif kind == CommandKind.MASS_CANCEL:
             events = events[-EVENT_BYTES:]
-        self._wait(target, token, Outcome.DONE, shape, order, account, events)
+        self._wait(target, token, _DONE, shape, order, account, events)
         took_ns = time.perf_counter_ns() - start_ns
         self._open.worst_ns = max(self._open.worst_ns, took_ns)
 
@@ -178,7 +181,7 @@ class Partition:
     def _wait(
         self, target: ReplyTarget, token: int, outcome: int, shape: int, order: int, account: int, events: bytes
     ) -> None:
-        self._open.waiting.append(Waiting(target, token, outcome, shape, order, account, events))
+        self._open.waiting.append((target, token, outcome, shape, order, account, events))
         self.unacknowledged += 1
         if not self._scheduled:
             self._scheduled = True
@@ -237,9 +240,9 @@ class Partition:
                 self._log_group(group, notices, sync_s)
         for group in groups:
             self.unacknowledged -= len(group.waiting)
-            for waiting in group.waiting:
+            for target, token, outcome, shape, order, account, events in group.waiting:
                 try:
-                    waiting.target.reply(waiting.token, waiting.outcome, answer(waiting, self.log))
+                    target.reply(token, outcome, answer(shape, order, account, events, self.log))
                 except Exception:
                     logger.exception("a reply could not be handed over")
         after, self._after = self._after, []
@@ -273,9 +276,9 @@ class Partition:
         groups = [*self._commits.abandon(), self._open]
         self._open = Group()
         for group in groups:
-            for waiting in group.waiting:
+            for target, token, *_ in group.waiting:
                 try:
-                    waiting.target.lost(waiting.token)
+                    target.lost(token)
                 except Exception:
                     logger.exception("a lost command could not be reported")
         self.unacknowledged = 0

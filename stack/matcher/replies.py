@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from engine.records import EVENT_BYTES
 from stack.matcher.event_log import EventLog
-from stack.matcher.group import Shape, Waiting
+from stack.matcher.group import Shape
 
 _ACCOUNT = slice(64, 68)
+_OWN, _AS_THEY_ARE = int(Shape.OWN), int(Shape.AS_THEY_ARE)
 
 
-def answer(waiting: Waiting, log: EventLog) -> bytes:
-    events, shape = waiting.events, waiting.shape
-    if shape == Shape.OWN:
-        return events if len(events) == EVENT_BYTES else _where(events, 8, waiting.order)
-    if shape == Shape.AS_THEY_ARE:
+def answer(shape: int, order: int, account: int, events: bytes, log: EventLog) -> bytes:
+    """The fields of a Waiting."""
+    if shape == _OWN:
+        return events if len(events) == EVENT_BYTES else _where(events, 8, order)
+    if shape == _AS_THEY_ARE:
         return events
-    chain = log.chain(waiting.order)
+    chain = log.chain(order)
     if shape == Shape.CHAIN:
         return chain
     if shape == Shape.ORIGINAL:
-        return _where(chain, 0, waiting.order)
-    may_see = not waiting.account or int.from_bytes(chain[_ACCOUNT], "little") == waiting.account
+        return _where(chain, 0, order)
+    may_see = not account or int.from_bytes(chain[_ACCOUNT], "little") == account
     return events + chain if may_see else events
 
 

@@ -9,6 +9,7 @@ import logging
 import signal
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ class Service:
         self._ended: asyncio.Future[int] = self._loop.create_future()
         self._servers: list[asyncio.AbstractServer] = []
         self._door: Any = None
+        self._publish: Callable[[], None]
         self._publishing: asyncio.TimerHandle | None = None
 
     async def run(self) -> int:
@@ -99,10 +101,10 @@ class Service:
     def _start_metrics(self, partition: Partition) -> None:
         from stack.matcher.metrics import PUBLISH_S, Metrics
 
-        metrics = Metrics(partition, self._settings.latency_sample_rate)
+        self._publish = Metrics(partition, self._settings.latency_sample_rate).publish
 
         def publish() -> None:
-            metrics.publish()
+            self._publish()
             self._publishing = self._loop.call_later(PUBLISH_S, publish)
 
         publish()
@@ -134,6 +136,7 @@ class Service:
         await partition.close()
         if self._publishing is not None:
             self._publishing.cancel()
+            self._publish()
         await link.close(DRAIN_S)
         partition.log.close()
         for signal_number in (signal.SIGTERM, signal.SIGINT):  # a second one must not spoil the exit code
