@@ -13,6 +13,7 @@ the connection is closed without an answer, nginx sends the order again to whoev
 
 import logging
 import socket
+import sys
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdlib cimport free, malloc
@@ -384,7 +385,11 @@ async def serve(loop, partition, settings, listener):
     """Open the door on a listening socket. Raises OSError and KeysError."""
     keys = Keys(settings.api_keys_file) if settings.authentication == "api_key" else None
     door = Door(partition, keys)
-    create = loop.create_unix_server if listener.family == socket.AF_UNIX else loop.create_server
-    door.server = await create(lambda: Connection(door), sock=listener)
+    if listener.family != socket.AF_UNIX:
+        door.server = await loop.create_server(lambda: Connection(door), sock=listener)
+    elif sys.version_info >= (3, 13):   # would remove the path that a supervisor keeps listening on
+        door.server = await loop.create_unix_server(lambda: Connection(door), sock=listener, cleanup_socket=False)
+    else:
+        door.server = await loop.create_unix_server(lambda: Connection(door), sock=listener)
     logger.info("taking orders on %s", listener.getsockname())
     return door

@@ -252,6 +252,7 @@ def test_a_stopping_door_answers_what_is_open_and_takes_no_more(settings: Engine
         assert await asking.ended()
         assert await idle.ended()
         assert opened.door.taken == 1
+        assert path.exists(), "whoever holds the socket keeps listening on it"
 
     with_door(settings, path, test)
 
