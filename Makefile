@@ -27,7 +27,7 @@ deploy: setup
 	$(BIN)/hftctl deploy local --yes
 
 test: setup
-	$(BIN)/python -m pytest -n 2 -m 'not lab'
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not lab'
 
 lint: setup
 	$(BIN)/ruff check .
