@@ -219,4 +219,14 @@ def test_verify_finds_a_false_event_and_a_false_index(written: EngineSettings) -
     assert sequence_after_start(written) == 34
     assert problems(written) == []
     change(events / "00000000.index", 6 * 8, bytes(8))
-    assert any("order 6 ends at" in problem for problem in problems(written))
+    assert any("order 6 does not end at" in problem for problem in problems(written))
+
+
+def test_verify_counts_what_a_killed_engine_had_not_logged_yet(written: EngineSettings) -> None:
+    change(Path(written.data_dir) / "events" / "00000000.events", 30 * 128, bytes(100 * 128))
+    verification = Verification(Path(written.data_dir))
+    verification.run()
+    assert verification.report["problems"] == []
+    assert verification.report["events_not_logged_yet"] == verification.report["events"] - 30
+    change(Path(written.data_dir) / "events" / "00000000.events", 10 * 128, bytes(128))
+    assert any("event 10 is missing, later ones are there" in problem for problem in problems(written))
