@@ -3,6 +3,9 @@
 One commit runs at a time and takes all groups closed so far. Inline costs no wake-up; but a sync that takes longer than
 SYNC_INLINE_MAX_S would keep the event loop from answering (429, reads, health), so after a slow one the next goes to a
 thread, until one there is fast again.
+
+Whatever goes wrong on the way to the disk, or before everything durable was said, ends it for good: to go on would write
+the same records once more. Only the next start, which reads the disk, knows where the journal stands.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ class Commits:
         on_failed: Callable[[str], None],
     ) -> None:
         """`collect()` is called before each commit and adds what is open. `on_durable(groups, sync seconds)` gets each
-        group once, in order; an OSError from it counts as a failure too."""
+        group once, in order; any exception from it counts as a failure too, and from `collect` as well."""
         self._journal = journal
         self._collect = collect
         self._on_durable = on_durable
@@ -52,7 +55,11 @@ class Commits:
     def flush(self) -> None:
         if self._running is not None or self._failed:
             return  # the end of the commit that runs flushes again
-        self._collect()
+        try:
+            self._collect()
+        except Exception as error:
+            self._fail("cannot close a group of the journal", error)
+            return
         groups = list(self._closed)
         if not groups:
             return
@@ -70,8 +77,8 @@ class Commits:
             return
         try:
             self._sync_s = self._journal.commit(recorded)
-        except OSError as error:
-            self._fail(f"cannot write the journal: {error}")
+        except Exception as error:
+            self._fail("cannot write the journal", error)
             return
         self._durable(groups)
 
@@ -79,7 +86,7 @@ class Commits:
         self._running = None
         error = done.exception()
         if error is not None:
-            self._fail(f"cannot write the journal: {error}")
+            self._fail("cannot write the journal", error)
             return
         self._sync_s = done.result()
         self._durable(groups)
@@ -90,8 +97,8 @@ class Commits:
             return
         try:
             self._on_durable(groups, self._sync_s)
-        except OSError as error:
-            self._fail(f"cannot write the event log: {error}")
+        except Exception as error:
+            self._fail("cannot log and tell what is durable", error)
             return
         for _ in groups:
             self._closed.popleft()
@@ -113,10 +120,15 @@ class Commits:
         else:
             self._commit([])
 
-    def _fail(self, why: str) -> None:
-        if not self._failed:
-            self._failed = True
-            self._on_failed(why)
+    def _fail(self, what: str, error: BaseException) -> None:
+        if self._failed:
+            return
+        self._failed = True
+        if isinstance(error, OSError):
+            self._on_failed(f"{what}: {error}")
+        else:
+            logger.error("%s: our own bug", what, exc_info=error)
+            self._on_failed(f"{what}: our own bug, {type(error).__name__}: {error}")
 
     def abandon(self) -> list[Group]:
         """The groups that will not become durable by us any more."""

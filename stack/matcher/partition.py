@@ -148,16 +148,17 @@ class Partition:
                 return
         try:
             events = self._decide(command)
-            if kind == _NEW:
-                order, shape = self._open.sequence, _OWN
-                if self.engine.client_ids >= self._client_ids_max:
-                    self._decide(Command(CommandKind.ROLL_CLIENT_IDS).pack())
+            sequence = self._open.sequence
+            if kind in _WITH_ID and self.engine.client_ids >= self._client_ids_max:
+                self._decide(Command(CommandKind.ROLL_CLIENT_IDS).pack())
         except Exception as error:
             logger.exception("the engine failed on a command")
             self.fail(f"the engine failed on command {self._encoder.sequence}: {type(error).__name__}: {error}")
             target.lost(token)
             return
-        if kind in _OF_ORDER:
+        if kind == _NEW:
+            order, shape = sequence, _OWN
+        elif kind in _OF_ORDER:
             order, shape = _TARGET.unpack_from(command, 32)[0], Shape.CHAIN
             account = int.from_bytes(command[8:12], "little")
             if events[_EVENT_KIND] == _REFUSED:
@@ -233,18 +234,24 @@ class Partition:
         self._commits.flush()
 
     def _release(self, groups: list[Group], sync_s: float) -> None:
-        """Everything in these groups is durable now: log it, then say it."""
+        """Everything in these groups is durable now: log it, then say it. Where that fails, `fail` tells the rest."""
         notices: list[str] = []
         for group in groups:
             if group.sequence:
                 self._log_group(group, notices, sync_s)
         for group in groups:
             self.unacknowledged -= len(group.waiting)
-            for target, token, outcome, shape, order, account, events in group.waiting:
-                try:
-                    target.reply(token, outcome, answer(shape, order, account, events, self.log))
-                except Exception:
-                    logger.exception("a reply could not be handed over")
+            told = 0
+            try:
+                for target, token, outcome, shape, order, account, events in group.waiting:
+                    shown = answer(shape, order, account, events, self.log)
+                    told += 1
+                    try:
+                        target.reply(token, outcome, shown)
+                    except Exception:
+                        logger.exception("a reply could not be handed over")
+            finally:
+                del group.waiting[:told]  # nobody is told twice
         after, self._after = self._after, []
         for callback in after:
             callback()
