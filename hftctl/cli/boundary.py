@@ -20,21 +20,42 @@ from hftctl.errors import HftctlError, Interrupted, UsageError
 LEFT = (ReaderLeft, BrokenPipeError)
 
 
+def open_streams() -> None:
+    """A service manager or `>&-` may have closed what Python then leaves out; the next file opened would take its place."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            handle = os.open(os.devnull, os.O_RDONLY if mode == "r" else os.O_WRONLY)
+            if handle != number:
+                os.dup2(handle, number)
+                os.close(handle)
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
+
+
+def check_words(words: Sequence[str]) -> None:
+    """What is typed goes into journals, documents and requests, all of them UTF-8."""
+    for place, word in enumerate(words, start=1):
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise UsageError(
+                f"word {place} of the command line is not UTF-8: {os.fsencode(word)!r}", hint="type it in UTF-8"
+            ) from None
+
+
 def guarded(command: Callable[[], int], words: Sequence[str], *, debug: bool) -> int:
     try:
         code = command()
-        sys.stdout.flush()
+        output.flush()
         return code
     except (Exception, KeyboardInterrupt) as error:
-        if debug and not isinstance(error, LEFT):
+        if debug and not isinstance(error, (*LEFT, typer.TyperException)):  # what was typed wrong comes from nowhere
             traceback.print_exc()
         return _answer(error, words)
 
 
 def _answer(error: BaseException, words: Sequence[str]) -> int:
     if isinstance(error, LEFT):
-        # Whoever read us has left. The interpreter's own flush at exit must not complain either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_go()
         return 0
     if isinstance(error, HftctlError):
         known = error
@@ -49,8 +70,19 @@ def _answer(error: BaseException, words: Sequence[str]) -> int:
         known = Interrupted("interrupted", hint="see what stands: hftctl status")
     else:
         known = _ours(error, words)
-    output.error(known, as_json=wants_json(words))
+    try:
+        output.error(known, as_json=wants_json(words) and not isinstance(known, output.Unwritten))
+    except output.Unwritten:
+        output.error(known, as_json=False)
+        _let_go()
+    if isinstance(known, output.Unwritten):
+        _let_go()
     return known.exit_code
+
+
+def _let_go() -> None:
+    """What is left for stdout goes nowhere: the interpreter's own flush at exit must not fail a second time."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def wants_json(words: Sequence[str]) -> bool:

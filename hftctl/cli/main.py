@@ -55,6 +55,7 @@ def hftctl_command(
 
 def run(argv: Sequence[str]) -> int:
     """Run one command line and return its exit code; nothing but SystemExit of shell completion gets out."""
+    boundary.open_streams()
     end = argv.index("--") if "--" in argv else len(argv)
     switches = SWITCHES.intersection(argv[:end])
     words = [word for index, word in enumerate(argv) if index >= end or word not in SWITCHES]
@@ -63,6 +64,7 @@ def run(argv: Sequence[str]) -> int:
         os.environ["NO_COLOR"] = "1"
 
     def command() -> int:
+        boundary.check_words(words)
         code = app(words, prog_name="hftctl", standalone_mode=False)
         return code if isinstance(code, int) else 0
 

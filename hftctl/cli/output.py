@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 import typer
 
-from hftctl.errors import HftctlError
+from hftctl.errors import HftctlError, Inconclusive
 
 API_VERSION = "hftctl/v1"
 
@@ -26,10 +26,14 @@ STYLES = {
 }  # fmt: skip
 
 
+class Unwritten(Inconclusive):
+    """stdout takes nothing (a full disk): what was asked is done, but nobody was told."""
+
+
 def document(kind: str, body: Mapping[str, Any]) -> None:
     whole = {"apiVersion": API_VERSION, "kind": kind, **body}
-    sys.stdout.write(json.dumps(whole, indent=2, default=_plain) + "\n")
-    sys.stdout.flush()
+    put(json.dumps(whole, indent=2, default=_plain))
+    flush()
 
 
 def _plain(value: Any) -> Any:
@@ -64,12 +68,15 @@ def say(line: str = "") -> None:
     try:
         sys.stderr.write(line + "\n")
         sys.stderr.flush()
-    except (BrokenPipeError, ValueError):
+    except (OSError, ValueError):
         return  # nobody reads it any more; the work goes on
 
 
 def put(line: str = "") -> None:
-    sys.stdout.write(line + "\n")
+    try:
+        sys.stdout.write(line + "\n")
+    except OSError as error:
+        raise _unwritten(error) from error
 
 
 def colours(stream: TextIO) -> bool:
@@ -126,7 +133,18 @@ def whole(body: Mapping[str, Any]) -> None:
 
 
 def flush() -> None:
-    sys.stdout.flush()
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        raise _unwritten(error) from error
+
+
+def _unwritten(error: OSError) -> Exception:
+    if isinstance(error, BrokenPipeError):
+        return error
+    return Unwritten(
+        f"cannot write the result to stdout: {error.strerror}; what was asked may be done", hint="hftctl status"
+    )
 
 
 def ended(how: HftctlError | None, *, as_json: bool) -> None:

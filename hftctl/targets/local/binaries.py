@@ -14,6 +14,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,6 +127,7 @@ def resolve(server: Server) -> Binary:
     if not found:
         raise Failed(f"cannot read the version of {path}: it said {said.strip()[:200]!r}")
     versions = {k: v for k, v in versions.items() if not k.startswith(f"{path}:")} | {key: found[1]}
-    make_folder(known.parent)
-    write_atomic(known, json.dumps(versions, indent=1))
+    with suppress(OSError):  # only a cache: who deploys is told whether the state home can be written
+        make_folder(known.parent)
+        write_atomic(known, json.dumps(versions, indent=1))
     return Binary(path, found[1])

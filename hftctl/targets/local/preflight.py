@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ def _database(layout: Layout, binary: Binary) -> Iterator[Finding]:
     data = layout.postgres(0)
     try:
         made_by = (data / "PG_VERSION").read_text().strip()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     if made_by == str(binary.major):
         return
@@ -72,6 +72,9 @@ def _ports(layout: Layout, profile: Mapping[str, Any]) -> Iterator[Finding]:
         who = ", ".join(f"{_name(pid)} (pid {pid})" for pid in strangers) or "a process of another user"
         held = f"is in use by {who}" if error == "in use" else f"cannot be used: {error}"
         stop = f"stop it (pid {strangers[0]})" if strangers else f"find it with: ss -ltnp 'sport = :{port}'"
+        if other := next(filter(None, map(_deployment, strangers)), None):  # ended by hand, it would be started again
+            held += f", of the deployment '{other.name}' in {other.parent}"
+            stop = f"stop that: HFTCTL_HOME={other.parent} hftctl stop -p {other.name}"
         yield Finding(
             "problem", f"ports.{name}", f"port {port} ({name}) {held}", f"{stop}, or set ports.{name} in the profile"
         )
@@ -126,6 +129,15 @@ def _ours(pid: int, layout: Layout) -> bool:
     )
 
 
+def _deployment(pid: int) -> Path | None:
+    """The folder of the deployment that a process belongs to."""
+    where = working_directory(pid)
+    for folder in () if where is None or program(pid) not in SERVERS else where.parents:
+        if (folder / "rollout.journal").exists():
+            return folder
+    return None
+
+
 def _name(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/comm").read_text().strip()
@@ -150,10 +162,14 @@ def _disk(layout: Layout, profile: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _rights(layout: Layout) -> Iterator[Finding]:
     place = next(folder for folder in (layout.root, *layout.root.parents) if folder.exists())
-    if not os.access(place, os.W_OK | os.X_OK):
+    try:
+        tempfile.TemporaryFile(
+            dir=place
+        ).close()  # rights alone say little: root has all, in /proc and on read-only disks too
+    except OSError as error:
         yield Finding(
             "problem",
             "rights",
-            f"{place} is not ours to write to",
+            f"{place} cannot be written to: {error.strerror}",
             "set HFTCTL_HOME to a folder of yours, or run as its owner",
         )

@@ -1,5 +1,7 @@
 import os
 import socket
+import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -94,3 +96,27 @@ def test_versions_are_read_from_what_the_programs_say(layout):
     assert binaries.resolve(binaries.POSTGRES).major >= 14
     assert binaries.resolve(binaries.VALKEY).major >= 6
     assert binaries.resolve(binaries.NGINX).major >= 1
+
+
+@pytest.mark.parametrize("home", ["/proc/nowhere", "/dev/null"])
+def test_a_state_home_that_cannot_be_written_is_a_finding(home, monkeypatch):
+    monkeypatch.setenv("HFTCTL_HOME", home)
+    found = {finding.subject: finding for finding in problems(Layout(Path(home) / "paper"), make_release())}
+    assert "cannot be written to" in found["rights"].message
+    assert "HFTCTL_HOME" in found["rights"].fix
+
+
+def test_a_port_of_another_deployment_names_it(layout, tmp_path):
+    other = tmp_path / "elsewhere" / "desk"
+    (other / "run").mkdir(parents=True)
+    (other / "rollout.journal").touch()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    valkey = [str(binaries.find(binaries.VALKEY)), "--port", str(port), "--save", "", "--bind", "127.0.0.1"]
+    with subprocess.Popen(valkey, cwd=other / "run", stdout=subprocess.PIPE, text=True) as server:
+        while "Ready to accept" not in server.stdout.readline():
+            assert server.poll() is None
+        [found] = problems(layout, make_release(redis=port))
+        server.kill()
+    assert f"of the deployment 'desk' in {other.parent}" in found.message
+    assert found.fix.startswith(f"stop that: HFTCTL_HOME={other.parent} hftctl stop -p desk")
