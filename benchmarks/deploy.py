@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.facts import machine, sync_us
+from stack.traffic.load_machine import machine, sync_probe
 from tests.faults.stack import Stack
 
 TARGETS_S = {"cold": 15.0, "warm": 5.0, "nothing_to_do": 1.0, "help": 0.3}
@@ -61,7 +61,7 @@ def main() -> int:
     report = {
         "benchmark": "deploy", "runs": options.runs, "median_s": medians, "target_s": TARGETS_S, "met": met,
         "all_s": {name: [round(value, 3) for value in values] for name, values in took.items()},
-        "machine": machine() | sync_us(Path(tempfile.gettempdir())),
+        "machine": machine(), "disk_sync": sync_probe(Path(tempfile.gettempdir())),
     }  # fmt: skip
     if options.json:
         print(json.dumps(report, indent=2))
@@ -71,7 +71,7 @@ def main() -> int:
                 f"{name:15} {medians[name]:8.3f} s   target {target} s   {'met' if medians[name] < target else 'MISSED'}"
             )
         print(f"{'interpreter':15} {medians['interpreter']:8.3f} s   (the peer of help)")
-        print(json.dumps(report["machine"]))
+        print(json.dumps(report["machine"] | report["disk_sync"]))
     return 0 if met else 11
 
 

@@ -20,9 +20,9 @@ from collections.abc import Iterator
 from statistics import median
 
 import engine
-from benchmarks.facts import machine
 from engine.journal import CHAIN_START, Encoder
 from engine.records import RECORD_BYTES, Command, CommandKind, Instrument
+from stack.traffic.load_machine import machine
 
 SEED = 1
 BATCH = 256

@@ -125,10 +125,6 @@ cdef class Encoder:
     def synced(self, uint64_t sequence):
         self.state.synced = sequence
 
-    @property
-    def pending_bytes(self):
-        return self.pending * RECORD_BYTES
-
     def take(self):
         taken = PyBytes_FromStringAndSize(<const char*>self.records, self.pending * RECORD_BYTES)
         self.pending = 0

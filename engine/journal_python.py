@@ -93,10 +93,6 @@ class Encoder:
             events_hash = None
         return b"".join(records)
 
-    @property
-    def pending_bytes(self) -> int:
-        return len(self._pending) * RECORD_BYTES
-
     def take(self) -> bytes:
         """All records since the last call, to be written."""
         taken = b"".join(self._pending)

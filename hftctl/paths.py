@@ -99,10 +99,6 @@ class Layout:
         return self.root / "data"
 
     @property
-    def backups(self) -> Path:
-        return self.root / "backups"
-
-    @property
     def valkey(self) -> Path:
         return self.data / "valkey"
 

@@ -36,7 +36,7 @@ def start(
     from hftctl.operations.running import start as run
     from hftctl.operations.standing import open_standing
 
-    profile = open_standing(name).revisions()
+    revisions = open_standing(name).revisions()
     with reporting() as progress:
         result = run(
             name,
@@ -47,8 +47,8 @@ def start(
             wait=wait,
             lock_wait_s=lock_wait,
         )
-    values = profile[-1].release.profile
-    finish(result, as_json=format_ is Format.JSON, text=lambda ended: deployed(ended, values, output.put))
+    profile = revisions[-1].release.profile
+    finish(result, as_json=format_ is Format.JSON, text=lambda ended: deployed(ended, profile, output.put))
 
 
 def stop(

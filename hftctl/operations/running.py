@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from hftctl import paths
 from hftctl.errors import NotFound
 from hftctl.operations.proof import prove_by_order
-from hftctl.operations.rollout import Prover, Request, actor, confirm, new_id, roll
+from hftctl.operations.rollout import Prover, Request, actor, new_id, roll
+from hftctl.operations.rollout import confirm as confirm_
 from hftctl.operations.standing import find_deployments, open_standing, open_target, which
 from hftctl.operations.terms import Confirm, Intention, Report, RolloutResult, TargetFactory, accept, silent
 from hftctl.plan.change import Plan
@@ -130,9 +131,6 @@ def destroy(
         target.remove(data=data)
         _say(progress, target, "ready", "destroyed", started)
     return StopResult(target.deployment, target.name, "destroy", "destroyed", plan, time.monotonic() - started, data)
-
-
-confirm_ = confirm  # the operations above take a parameter of that name
 
 
 def _is_stopped(target: Target) -> bool:

@@ -3,9 +3,7 @@
 import itertools
 import os
 import signal
-import socket
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import httpx
@@ -18,14 +16,9 @@ from hftctl.paths import layout
 from hftctl.profile.load import load
 from hftctl.targets.local import LocalTarget
 from hftctl.targets.local.identity import facts, processes, working_directory
+from tests.ports import free_ports
 
 PATIENCE_S = 30.0
-
-
-def free_ports(count):
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [one.getsockname()[1] for one in sockets]
 
 
 def make_profile(name, **changes):

@@ -11,7 +11,8 @@ import pytest
 from hftctl.errors import Refused
 from hftctl.paths import layout
 from hftctl.targets.local import control
-from tests.e2e.conftest import Stack, free_ports, make_profile
+from tests.e2e.conftest import Stack, make_profile
+from tests.ports import free_ports
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack")]
 

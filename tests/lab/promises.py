@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.facts import machine
+
 from tests.faults.evidence import gather
 from tests.faults.stack import ROOT, Stack
 

@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ import psycopg
 import redis
 
 from stack.settings import Postgres, Redis
+from tests.ports import free_ports
 
 PASSWORD = "of the test only"
 AS_ONE_USER = [sys.executable, str(Path(__file__).with_name("as_one_user.py"))] if os.geteuid() == 0 else []
@@ -25,17 +25,11 @@ def wheel(package: str, *parts: str) -> str:
     return str(Path(spec.submodule_search_locations[0], *parts))
 
 
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return listening.getsockname()[1]
-
-
 class PostgresServer:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.password_file = folder / "password"
-        self.port = free_port()
+        self.port = free_ports(1)[0]
         self.process: subprocess.Popen | None = None
         self.password_file.write_text(PASSWORD)
         self._initdb()
@@ -91,7 +85,7 @@ class PostgresServer:
 class ValkeyServer:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port = free_port()
+        self.port = free_ports(1)[0]
         self.password_file = folder / "valkey-password"
         self.password_file.write_text("")
         self.start()

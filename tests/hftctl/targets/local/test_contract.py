@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 
 import pytest
 
@@ -11,6 +10,7 @@ from hftctl.release import Release
 from hftctl.targets.local import LocalTarget, credentials
 from tests.hftctl.targets.contract import *  # noqa: F403 - its tests are collected here
 from tests.hftctl.targets.contract import Case
+from tests.ports import free_ports
 
 QUICK = ("supervisor", "redis")
 
@@ -41,8 +41,7 @@ def secrets(target):
 @pytest.fixture
 def case(tmp_path, monkeypatch):
     monkeypatch.setenv("HFTCTL_HOME", str(tmp_path))
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_ports(1)[0]
     releases = [make_release(port, size << 20) for size in (64, 128)]
     yield Case(lambda: QuickTarget("paper"), *releases, make_fail, secrets)
     target = QuickTarget("paper")

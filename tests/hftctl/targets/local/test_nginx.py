@@ -17,6 +17,7 @@ from hftctl.profile.load import load
 from hftctl.targets.local import nginx
 from hftctl.targets.local.binaries import NGINX, find
 from hftctl.targets.local.services import gateway_socket, order_socket
+from tests.ports import free_ports
 
 MIB = 1 << 20
 
@@ -67,19 +68,13 @@ class Server(ThreadingUnixStreamServer):
         return connection, ("unix", 0)
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture(scope="module", params=[True, False], ids=["layout-engine", "layout-gateway"])
 def edge(request, tmp_path_factory):
     layout = Layout(tmp_path_factory.mktemp("edge"))
     for folder in (layout.run, layout.config, layout.logs):
         folder.mkdir()
     values = load("local").values
-    profile = {**values, "ports": {**values["ports"], "http": free_port()}}
+    profile = {**values, "ports": {**values["ports"], "http": free_ports(1)[0]}}
     spec = nginx.spec(profile, layout, find(NGINX), door=request.param)
     (layout.config / "nginx.conf").write_text("\n".join(spec["files"]["nginx.conf"]))
     before = Path.cwd()

@@ -4,7 +4,6 @@ import json
 import os
 import select
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +18,7 @@ from hftctl.targets.local.binaries import POSTGRES, find
 from hftctl.targets.local.postgres import conf
 from hftctl.targets.local.userns import Way
 from tests.hftctl.targets.local.conftest import PATIENCE_S
+from tests.ports import free_ports
 
 PASSWORD = "correct horse"
 
@@ -39,8 +39,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 
 class Cluster:
     def __init__(self, layout, before=()):
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        self.port = free_ports(1)[0]
         self.layout, self.before = layout, before
         for folder in (layout.root, layout.run, layout.config, layout.secrets, layout.data):
             folder.mkdir(mode=0o700)
