@@ -161,7 +161,6 @@ def _apply(
         to_release=release.hash,
         changes=plan.pending,
     )
-    excused = _without_database(target, plan)
     execution = Execution(
         target,
         journal,
@@ -170,11 +169,11 @@ def _apply(
         progress=request.report,
         evidence=lambda subject: last_logs(target, subject),
         interrupts=interrupts,
-        excused=excused,
     )
     fields: dict[str, Any] = {"rollout": rollout.id, "revision": before.number if before else None}
     try:
-        proofs, doubt, failure = _bring_up(target, release, desired, request, execution, rollout, bool(excused))
+        was_down = _without_database(plan, execution)
+        proofs, doubt, failure = _bring_up(target, release, desired, request, execution, rollout, was_down)
         if failure is None:
             revision = _record(target, release, before, request, rollout, proofs, doubt)
             journal.end("ready", doubt)
@@ -192,13 +191,15 @@ def _apply(
         ) from error
 
 
-def _without_database(target: Target, plan: Plan) -> set[str]:
-    """What cannot be ready because PostgreSQL was down before we came and this plan does not touch it; else nothing."""
+def _without_database(plan: Plan, execution: Execution) -> bool:
+    """Whether PostgreSQL was down before we came, stays down, and this plan does not touch it.
+
+    What needs it is not waited for then. One that was killed a moment ago and comes up again is waited for.
+    """
     databases = [change.subject for change in plan.changes if change.subject.startswith("postgres-")]
     kept = set(databases) - {change.subject for change in plan.pending}
-    if all(target.readiness(subject).answer == "ready" for subject in kept):
-        return set()
-    return {change.subject for change in plan.changes if change.subject.startswith(("postgres-", "persister-"))}
+    dependents = {change.subject for change in plan.changes if change.subject.startswith(("postgres-", "persister-"))}
+    return execution.excuse_without(sorted(kept), dependents)
 
 
 def _bring_up(

@@ -66,9 +66,7 @@ class Execution:
         progress: Callable[[Progress], None],
         evidence: Callable[[str], Sequence[str]],
         interrupts: Interrupts,
-        excused: Collection[str] = (),
     ) -> None:
-        """`excused` are not waited for: what they need was missing before we came, and is not ours to bring."""
         self._actuator = actuator
         self._journal = journal
         self._rollout = rollout
@@ -76,7 +74,7 @@ class Execution:
         self._progress = progress
         self._evidence = evidence
         self._interrupts = interrupts
-        self._excused = excused
+        self._excused: Collection[str] = ()
         self._reverting = False
         self._known_ready: set[str] = set()
         self._started = time.monotonic()
@@ -97,6 +95,17 @@ class Execution:
             if failure is not None:
                 return failure
         return None
+
+    def excuse_without(self, needs: Iterable[str], dependents: Collection[str]) -> bool:
+        """Whether one of `needs`, which this rollout does not touch, stays away: then `dependents` are not waited for.
+
+        One that is only starting up gets the time it takes. The time for everything else begins afterwards.
+        """
+        missing = [subject for subject in needs if self.wait(subject) is not None]
+        self._deadline = time.monotonic() + self._limits.timeout_s
+        if missing:
+            self._excused = dependents
+        return bool(missing)
 
     def settle(self, subjects: Iterable[str]) -> Failure | None:
         """Wait for subjects that were kept, and once more for the others; only what is not ready yet is told."""

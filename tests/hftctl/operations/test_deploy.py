@@ -197,6 +197,28 @@ def test_postgres_that_was_down_before_neither_fails_nor_reverts_a_deploy(run, t
     assert "gateway-1" in targets("fake", "fake").observe()
 
 
+def test_postgres_that_is_only_starting_up_is_waited_for(run, targets, tmp_path):
+    run(profile())
+    answers = iter(["the database system is starting up"] * 3)
+
+    class Recovering(FakeTarget):
+        def readiness(self, subject):
+            if subject == "postgres-0" and (message := next(answers, None)):
+                return Readiness(Answer.WAITING, message)
+            return super().readiness(subject)
+
+    asked = []
+
+    def prove(target, rollout, partitions, database_was_down):
+        asked.append(database_was_down)
+        return proved(target, rollout, partitions, database_was_down)
+
+    result = deploy(
+        profile(gateways=2), targets=lambda _t, name: Recovering(tmp_path, name), no_build=True, prove=prove
+    )
+    assert (result.result, asked) == ("ready", [False])
+
+
 def test_without_wait_nothing_is_proved(run, targets):
     result = run(profile(), wait=False, prove=None)
     assert result.result == "ready"
