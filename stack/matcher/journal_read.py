@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from engine import verify
+from engine import replay as engine_replay
 from engine.api import MatchingEngine
 from engine.journal import (
     CHAIN_START,
@@ -152,7 +152,7 @@ def replay(engine: MatchingEngine, segment: Segment, events_hash: int) -> Iterat
                 f"{name} {stands} recorded, {due} replayed"
             )
     try:
-        for events, after in verify.replay(engine, segment.records, events_hash):
+        for events, after in engine_replay.replay(engine, segment.records, events_hash):
             yield Replayed(events, after)
     except JournalError as error:
         offset = HEADER_BYTES + (engine.sequence + 1 - header.first_sequence) * RECORD_BYTES

@@ -1,14 +1,14 @@
-"""Segment headers, watermarks, and a journal of several segments."""
+"""Segment headers, watermarks, and what replaying records must give."""
 
 from __future__ import annotations
 
 import pytest
 
 import engine
-from engine.journal import CHAIN_START, Encoder, JournalError, SegmentHeader, Verdict, Watermark, read_watermark
-from engine.records import RECORD_BYTES, Command, CommandKind
+from engine.journal import CHAIN_START, Encoder, JournalError, SegmentHeader, Watermark, read_watermark
+from engine.records import RECORD_BYTES
+from engine.replay import groups, replay
 from engine.segment import SLOT_BYTES, SLOT_OFFSETS
-from engine.verify import groups, replay, verify
 from tests.engine import streams
 
 HEADER = SegmentHeader(partition=3, epoch=9, first_sequence=100, chain=5, events_hash=6, events=700, created_ns=8)
@@ -65,77 +65,6 @@ def test_two_damaged_watermarks_are_damage() -> None:
         read_watermark(header, HEADER.epoch)
     with pytest.raises(JournalError, match="both watermarks"):
         read_watermark(marked(Watermark(6, 150, 1), Watermark(7, 160, 2)), HEADER.epoch + 1)
-
-
-# ---- several segments
-
-
-def journal(sizes: tuple[int, ...] = (5, 7, 3)) -> list[bytearray]:
-    """Segments of epoch 1, 2, 3 ... with a watermark at their last record, zero-filled behind."""
-    encoder = Encoder(1, 0, CHAIN_START)
-    segments = []
-    for epoch, size in enumerate(sizes, start=1):
-        if epoch > 1:
-            encoder.roll(epoch)
-        segment = bytearray(SegmentHeader(0, epoch, encoder.sequence + 1, encoder.chain, 0, 0, 0).encode())
-        for number in range(size):
-            encoder.append(Command(CommandKind.HALT, text=b"%d" % number).pack(), number, 0 if number == 0 else None)
-        watermark = Watermark(2, encoder.sequence, encoder.chain)
-        segment[watermark.offset : watermark.offset + SLOT_BYTES] = watermark.encode(epoch)
-        segments.append(segment + encoder.take() + bytes(999))
-    return segments
-
-
-def test_consecutive_segments_verify() -> None:
-    found = verify(journal())
-    assert (found.segments, found.records, found.sequence, found.verdict, found.detail) == (
-        3,
-        15,
-        15,
-        Verdict.CLEAN,
-        "",
-    )
-    assert verify([]).verdict == Verdict.CLEAN
-    assert verify(journal()[1:])[:3] == (2, 10, 15), "older segments may have been recycled"
-
-
-def test_missing_swapped_and_repeated_segments_are_damage() -> None:
-    one, two, three = journal()
-    for order, fault in (
-        ([one, three], "begins with sequence 13, the one before ends with 5"),
-        ([two, one], "epoch 1 does not follow epoch 2"),
-        ([one, one], "epoch 1 does not follow epoch 1"),
-    ):
-        found = verify(order)
-        assert found.verdict == Verdict.DAMAGED
-        assert found.detail == f"segment 1: {fault}"
-
-
-def test_segment_of_another_journal_is_damage() -> None:
-    one = journal()[0]
-    foreign = journal((4, 1, 7))
-    found = verify([one, foreign[2]])
-    assert (found.segments, found.verdict) == (2, Verdict.DAMAGED)
-    assert "begins with chain" in found.detail
-
-
-def test_only_the_last_segment_may_be_torn() -> None:
-    segments = journal()
-    last = segments[-1]
-    torn = bytes(last[: 4096 + 3 * RECORD_BYTES]) + b"half a record" + bytes(500)
-    assert verify([*segments[:2], torn])[1:5:3] == (15, Verdict.TORN)
-    middle = bytes(segments[1][: 4096 + 7 * RECORD_BYTES]) + b"half a record" + bytes(500)
-    found = verify([segments[0], middle, last])
-    assert found.verdict == Verdict.DAMAGED
-    assert found.detail.endswith("and segment 2 follows it")
-
-
-def test_damage_below_the_watermark_is_named_by_segment() -> None:
-    segments = journal()
-    segments[2][4096 + 2 * RECORD_BYTES + 60] ^= 4
-    found = verify(segments)
-    assert (found.records, found.verdict) == (14, Verdict.DAMAGED)
-    assert found.detail.startswith("segment 2: record 15 at offset 288: checksum")
 
 
 # ---- replay by groups

@@ -156,6 +156,18 @@ def test_a_swapped_segment_is_damage(segments: EngineSettings) -> None:
         sequence_after_start(segments)
 
 
+def test_a_segment_of_another_journal_is_damage(segments: EngineSettings, tmp_path: Path) -> None:
+    other = replace(segments, data_dir=str(tmp_path / "other"))
+
+    async def fill(partition: Partition) -> None:
+        await asyncio.gather(*(submit(partition, new(f"b{number}", price=1 + number)) for number in range(90)))
+
+    with_partition(other, fill)
+    segment(segments, 3).write_bytes(segment(other, 3).read_bytes())
+    with pytest.raises(StartRefused, match=r"00000003.journal offset \d+: .*chain"):
+        sequence_after_start(segments)
+
+
 def test_the_end_of_a_segment_that_has_a_successor_cannot_be_torn(segments: EngineSettings) -> None:
     change(segment(segments, 2), 512, bytes(1024))
     change(segment(segments, 2), record_offset(20) + 9, b"\xff\xff")
