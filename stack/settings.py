@@ -62,7 +62,7 @@ class EngineSettings(Settings, frozen=True, kw_only=True):
     client_ids_max: int = 1 << 22
     max_unacknowledged: int = 100_000  # commands waiting for the disk before 429
     max_orders_per_second: int = 0  # 0: no limit
-    max_latency_us: int = 200  # decision latency above which the stack says so
+    max_latency_us: int = 200  # p99 of decision latency above which the engine says so; see matcher/latency.py
     segment_bytes: int = 64 << 20
 
 

@@ -81,7 +81,7 @@ def status(name: str | None, *, targets: TargetFactory = open_target) -> StatusR
         components=components,
         partitions=partitions,
         rollout=interrupted,
-        findings=(*_plain_engines(partitions), *_drifted(differing, target.deployment)),
+        findings=(*_plain_engines(partitions), *_slow_engines(partitions), *_drifted(differing, target.deployment)),
         hint=hint,
     )
 
@@ -197,4 +197,19 @@ def _plain_engines(partitions: Sequence[PartitionStatus]) -> tuple[Finding, ...]
             "install a C compiler and Python's headers, then: hftctl build, hftctl deploy",
         )
         for partition in plain
+    )
+
+
+def _slow_engines(partitions: Sequence[PartitionStatus]) -> tuple[Finding, ...]:
+    """Engines whose decisions take longer than the profile allows. An alert: nothing is stopped for it."""
+    found = [(p.partition, p.engine.get("decision_latency", {})) for p in partitions]
+    return tuple(
+        Finding(
+            "warning",
+            f"engine-{partition}",
+            f"decides slowly: p99 {latency['p99_us']} us over 10 s, {latency['max_us']} us are allowed (max_latency_us)",
+            "see what else uses this machine's processors, or allow more in the profile: max_latency_us",
+        )
+        for partition, latency in found
+        if latency.get("exceeded")
     )

@@ -167,7 +167,8 @@ class Profile(Section):
         default=200,
         ge=1,
         le=60_000_000,
-        description="decision latency in microseconds that is too slow; breakers, a later release, act on it",
+        description="decision latency in microseconds, p99 over 10 s, above which status, log and metrics warn; it only "
+        "alerts, in every environment: the breaker that acts on it comes with a later release",
     )
     enable_hft_mode: bool = Field(
         default=True, description="prefer latency over memory and idle cores; host tuning, a later release, acts on it"

@@ -12,8 +12,6 @@ the connection is closed without an answer, nginx sends the order again to whoev
 """
 
 import logging
-import socket
-import sys
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdlib cimport free, malloc
@@ -385,11 +383,7 @@ async def serve(loop, partition, settings, listener):
     """Open the door on a listening socket. Raises OSError and KeysError."""
     keys = Keys(settings.api_keys_file) if settings.authentication == "api_key" else None
     door = Door(partition, keys)
-    if listener.family != socket.AF_UNIX:
-        door.server = await loop.create_server(lambda: Connection(door), sock=listener)
-    elif sys.version_info >= (3, 13):   # would remove the path that a supervisor keeps listening on
-        door.server = await loop.create_unix_server(lambda: Connection(door), sock=listener, cleanup_socket=False)
-    else:
-        door.server = await loop.create_unix_server(lambda: Connection(door), sock=listener)
+    # Not create_unix_server: from Python 3.13 on it removes the path, on which a supervisor keeps listening.
+    door.server = await loop.create_server(lambda: Connection(door), sock=listener)
     logger.info("taking orders on %s", listener.getsockname())
     return door

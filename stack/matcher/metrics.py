@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from stack.matcher.partition import Partition
 
 PUBLISH_S = 0.25
+
+
+class Door(Protocol):
+    taken: int
+    deferred: int
+
 
 _SECONDS = [0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.2, 1.0]
 _DECISION_SECONDS = [0.000001, 0.000002, 0.000005, 0.00001, 0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.01]
@@ -36,6 +42,13 @@ _GROUP = Histogram("hft_group_commands", "commands per group commit", _BY, bucke
 _DECISION = Histogram(
     "hft_decision_latency_seconds", "the slowest decision of a group, sync excluded", _BY, buckets=_DECISION_SECONDS
 )
+_DOOR = {
+    name: Counter(f"hft_door_{name}", text, _BY)
+    for name, text in {
+        "taken": "requests that the engine's own door answered",
+        "deferred": "requests that the engine's own door handed to the gateway",
+    }.items()
+}
 _GAUGES = {
     name: Gauge(f"hft_{name}", text, _BY, multiprocess_mode="mostrecent")
     for name, text in {
@@ -46,27 +59,33 @@ _GAUGES = {
         "unacknowledged_commands": "commands that wait for the disk",
         "client_ids": "client order ids in the younger generation",
         "epoch": "of the journal's newest segment",
+        "decision_latency_exceeded": "1 while the p99 of decisions over ten seconds is above max_latency_us",
     }.items()
 }
 
 
 class Metrics:
-    def __init__(self, partition: Partition, latency_sample_rate: float) -> None:
+    def __init__(self, partition: Partition, latency_sample_rate: float, door: Door | None) -> None:
+        """`door` is None where orders come over the link only."""
         label = str(partition.number)
         self._partition = partition
         self._rate = latency_sample_rate
-        self._counters = {name: (metric.labels(label), 0) for name, metric in _COUNTERS.items()}
+        self._counters: list[tuple[object, str, Counter]] = [
+            (partition.tally, name, metric.labels(label)) for name, metric in _COUNTERS.items()
+        ]
+        if door is not None:
+            self._counters += [(door, name, metric.labels(label)) for name, metric in _DOOR.items()]
+        self._published = [0] * len(self._counters)
         self._refusals: dict[int, int] = {}
         self._gauges = {name: gauge.labels(label) for name, gauge in _GAUGES.items()}
         self._sync, self._group, self._decision = _SYNC.labels(label), _GROUP.labels(label), _DECISION.labels(label)
 
     def publish(self) -> None:
         partition, tally = self._partition, self._partition.tally
-        for name, (counter, published) in self._counters.items():
-            now = getattr(tally, name)
-            if now > published:
-                counter.inc(now - published)
-                self._counters[name] = counter, now
+        for place, (source, name, counter) in enumerate(self._counters):
+            now = getattr(source, name)
+            counter.inc(now - self._published[place])
+            self._published[place] = now
         for reason, count in tally.refusals.items():
             published = self._refusals.get(reason, 0)
             if count > published:
@@ -85,5 +104,6 @@ class Metrics:
             ("unacknowledged_commands", partition.unacknowledged),
             ("client_ids", partition.engine.client_ids),
             ("epoch", partition.epoch),
+            ("decision_latency_exceeded", partition.latency.exceeded),
         ):
             self._gauges[name].set(value)

@@ -42,6 +42,7 @@ from stack.matcher.definitions import follow
 from stack.matcher.event_log import EventLog
 from stack.matcher.group import Group, ReplyTarget, Shape
 from stack.matcher.journal_files import JournalFiles
+from stack.matcher.latency import DecisionLatency
 from stack.matcher.limits import RateLimit
 from stack.matcher.replies import answer
 from stack.matcher.tally import Tally
@@ -76,6 +77,7 @@ class Partition:
         max_unacknowledged: int,
         client_ids_max: int,
         max_orders_per_second: int = 0,
+        latency: DecisionLatency,
         on_failed: Callable[[str], None],
     ) -> None:
         """`engine`, `journal` and `log` stand at the same sequence, everything in them durable."""
@@ -86,6 +88,7 @@ class Partition:
         self.tables = tables
         self.durable_sequence = engine.sequence
         self.tally = Tally()
+        self.latency = latency
         self.unacknowledged = 0
         self.stopped = ""  # why, once it is
         self.on_notice: Callable[[str], None] = lambda _notice: None
@@ -98,6 +101,7 @@ class Partition:
         self._time_ns = time_ns
         self._max = max_unacknowledged
         self._client_ids_max = client_ids_max
+        self._decided = latency.add if latency.measures else None
         self._rate = RateLimit(max_orders_per_second) if max_orders_per_second else None
         self._open = Group()
         self._commits = Commits(journal, collect=self._close_group, on_durable=self._release, on_failed=self.fail)
@@ -169,6 +173,8 @@ class Partition:
         self._wait(target, token, _DONE, shape, order, account, events)
         took_ns = time.perf_counter_ns() - start_ns
         self._open.worst_ns = max(self._open.worst_ns, took_ns)
+        if self._decided is not None:
+            self._decided(took_ns)
 
     def when_durable(self, callback: Callable[[], None], on_lost: Callable[[], None]) -> None:
         if self.stopped:

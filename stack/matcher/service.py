@@ -11,18 +11,22 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.records import Event, EventKind, Reason
 from stack import logs
 from stack.matcher.admin_server import LINE_BYTES_MAX, AdminServer
 from stack.matcher.definitions import missing
+from stack.matcher.latency import JUDGE_S
 from stack.matcher.link_server import LinkServer
 from stack.matcher.listeners import bind, inherited
 from stack.matcher.partition import Partition
 from stack.matcher.refusal import EXIT_FAILED, StartRefused
 from stack.matcher.start import lock_data, open_partition
 from stack.settings import EngineSettings, load
+
+if TYPE_CHECKING:
+    from stack.matcher.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +41,8 @@ class Service:
         self._ended: asyncio.Future[int] = self._loop.create_future()
         self._servers: list[asyncio.AbstractServer] = []
         self._door: Any = None
-        self._publish: Callable[[], None]
-        self._publishing: asyncio.TimerHandle | None = None
+        self._metrics: Metrics | None = None
+        self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
 
     async def run(self) -> int:
         """Returns the exit code. Raises StartRefused, and OSError while starting."""
@@ -62,16 +66,20 @@ class Service:
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(signal_number, self._end, 0)
         self._loop.add_signal_handler(signal.SIGHUP, self._reload)
-        if settings.metrics_enabled:
-            self._start_metrics(partition)
         listener = listeners.get("admin") or bind(settings.admin_socket, 0o600)
-        start = asyncio.start_unix_server if listener.family == socket.AF_UNIX else asyncio.start_server
-        self._servers.append(await start(admin.serve, sock=listener, limit=LINE_BYTES_MAX))
+        # Not start_unix_server: from Python 3.13 on it removes the path, on which a supervisor may keep listening.
+        self._servers.append(await asyncio.start_server(admin.serve, sock=listener, limit=LINE_BYTES_MAX))
         listener = listeners.get("link") or bind(settings.link_socket, 0o600)
-        create = self._loop.create_unix_server if listener.family == socket.AF_UNIX else self._loop.create_server
-        self._servers.append(await create(link.protocol, sock=listener))
+        self._servers.append(await self._loop.create_server(link.protocol, sock=listener))
         if settings.order_socket is not None:
             self._door = await self._open_door(partition, listeners.get("orders"), settings.order_socket)
+        if partition.latency.measures:
+            self._every(JUDGE_S, lambda: partition.latency.judge(time.monotonic()))
+        if settings.metrics_enabled:
+            from stack.matcher.metrics import PUBLISH_S, Metrics
+
+            self._metrics = Metrics(partition, settings.latency_sample_rate, self._door)
+            self._every(PUBLISH_S, self._metrics.publish)
         gc.collect()
         gc.freeze()
         logger.info("serving", extra={"fields": {"sequence": partition.durable_sequence, "halted": partition.halted}})
@@ -98,16 +106,10 @@ class Service:
         where = listener or bind(address, 0o666)  # nginx's workers may run as another user
         return await door.serve(self._loop, partition, self._settings, where)
 
-    def _start_metrics(self, partition: Partition) -> None:
-        from stack.matcher.metrics import PUBLISH_S, Metrics
-
-        self._publish = Metrics(partition, self._settings.latency_sample_rate).publish
-
-        def publish() -> None:
-            self._publish()
-            self._publishing = self._loop.call_later(PUBLISH_S, publish)
-
-        publish()
+    def _every(self, seconds: float, act: Callable[[], None]) -> None:
+        """Now and then again and again, until the end."""
+        act()
+        self._timers[act] = self._loop.call_later(seconds, self._every, seconds, act)
 
     def _failed(self, why: str) -> None:
         logger.critical("stopping for good: %s", why)
@@ -134,9 +136,10 @@ class Service:
         if self._door is not None:
             self._door.stop()
         await partition.close()
-        if self._publishing is not None:
-            self._publishing.cancel()
-            self._publish()
+        for timer in self._timers.values():
+            timer.cancel()
+        if self._metrics is not None:
+            self._metrics.publish()
         await link.close(DRAIN_S)
         partition.log.close()
         for signal_number in (signal.SIGTERM, signal.SIGINT):  # a second one must not spoil the exit code

@@ -32,6 +32,7 @@ from stack.matcher.journal_files import (
     sync_directory,
 )
 from stack.matcher.journal_read import Damage, Segment, Spare, read_journal, replay
+from stack.matcher.latency import DecisionLatency
 from stack.matcher.limits_file import Limits, hold_limits
 from stack.matcher.partition import Partition
 from stack.matcher.refusal import EXIT_DAMAGED, EXIT_LOCKED, StartRefused
@@ -127,6 +128,7 @@ def open_partition(settings: EngineSettings, on_failed: Callable[[str], None]) -
         max_unacknowledged=settings.max_unacknowledged,
         client_ids_max=settings.client_ids_max,
         max_orders_per_second=settings.max_orders_per_second,
+        latency=DecisionLatency(settings.max_latency_us, settings.latency_sample_rate),
         on_failed=on_failed,
     )
 

@@ -13,7 +13,7 @@ from stack.matcher.partition import Partition
 
 
 def status(partition: Partition, started_ns: int) -> dict[str, Any]:
-    engine, tally = partition.engine, partition.tally
+    engine, tally, latency = partition.engine, partition.tally, partition.latency
     return {
         "partition": partition.number,
         "implementation": engine.implementation,
@@ -36,4 +36,10 @@ def status(partition: Partition, started_ns: int) -> dict[str, Any]:
         "busy": tally.busy,
         "refusals": {Reason(reason).name.lower(): count for reason, count in sorted(tally.refusals.items())},
         "sync_s": tally.sync_s,
+        "decision_latency": {
+            "exceeded": latency.exceeded,
+            "p99_us": latency.p99_us,  # of the last ten seconds; null with fewer than a thousand samples
+            "max_us": latency.max_us,
+            "samples": latency.samples,
+        },
     }

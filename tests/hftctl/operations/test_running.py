@@ -84,6 +84,18 @@ def test_what_runs_otherwise_than_recorded_is_a_warning(targets):
     ]
 
 
+def test_an_engine_that_decides_slowly_is_a_warning(targets, monkeypatch):
+    up(targets)
+    latency = {"exceeded": True, "p99_us": 412, "max_us": 200, "samples": 5000}
+    monkeypatch.setattr(FakeTarget, "ask_engine", lambda *_, **__: {"ok": True, "decision_latency": latency})
+    report = status(None, targets=targets)
+    (finding,) = report.findings
+    assert (report.state, finding.subject) == ("ready", "engine-0")
+    assert "p99 412 us over 10 s, 200 us are allowed (max_latency_us)" in finding.message
+    latency["exceeded"] = False
+    assert status(None, targets=targets).findings == ()
+
+
 def test_start_without_a_revision_says_what_to_do(targets):
     up(targets, refused=["engine-0"])
     with pytest.raises(NotFound, match="no revision was ever recorded"):

@@ -179,6 +179,8 @@ def test_sockets_that_are_handed_over_keep_clients_in_the_backlog(process: Proce
     assert run(connect_before_the_engine()) == 4
     assert process.end() == 0
     assert run(connect_before_the_engine()) == 4
+    assert process.end() == 0
+    assert all((tmp_path / f"{name}.sock").exists() for name in listeners), "the supervisor still listens on them"
     for listener in listeners.values():
         listener.close()
 
