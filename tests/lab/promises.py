@@ -13,8 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.facts import machine
-
+from stack.traffic.load_machine import machine
 from tests.faults.evidence import gather
 from tests.faults.stack import ROOT, Stack
 
