@@ -4,7 +4,7 @@
 
 Each round lets clients trade, kills one process with SIGKILL at a moment drawn from the seed, and waits until orders are
 taken again. Killed are the engine, a gateway, the persister, PostgreSQL, Valkey, nginx, the supervisor, and hftctl itself in
-the middle of a deploy, a stop or a start. After the supervisor or hftctl, one command repairs; nobody unlocks anything.
+the middle of a stop, or of a deploy that changes settings and the number of gateways. After the supervisor or hftctl, one command repairs; nobody unlocks anything.
 """
 
 from __future__ import annotations
@@ -100,7 +100,13 @@ def _victims(rounds: int, chance: random.Random) -> list[str]:
 
 async def _strike(stack: Stack, this: Round, chance: random.Random) -> None:
     if this.victim == "hftctl":
-        words = chance.choice([["deploy", str(stack.profile)], ["stop", "-p", stack.name], ["start", "-p", stack.name]])
+        words = chance.choice(
+            [["deploy", str(stack.profile)], ["deploy", str(stack.profile)], ["stop", "-p", stack.name]]
+        )
+        if words[0] == "deploy":
+            stack.want(
+                f"gateways: {chance.choice([1, 2, 3])}\nlog_level: {chance.choice(['info', 'warning', 'debug'])}\n"
+            )
         process = stack.start_command(*words, "--yes")
         delay_s = chance.uniform(0.1, 2.0)
         await asyncio.sleep(delay_s)

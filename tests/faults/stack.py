@@ -20,10 +20,11 @@ class Stack:
         self.name, self.home = name, home
         self.http, postgres, redis = free_ports(3)
         self.profile = home / f"{name}.yaml"
-        self.profile.write_text(
+        self.base = (
             f"# A throw-away deployment for tests.\nname: {name}\nextends: local\n"
             f"ports:\n  http: {self.http}\n  postgres: {postgres}\n  redis: {redis}\n{settings}"
         )
+        self.profile.write_text(self.base)
         self.environment = os.environ | {"HFTCTL_HOME": str(home), "NO_COLOR": "1"}
 
     @classmethod
@@ -48,6 +49,10 @@ class Stack:
         if done.returncode not in expect:
             raise AssertionError(f"hftctl {' '.join(words)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
         return json.loads(done.stdout) if done.stdout.strip() else {}
+
+    def want(self, settings: str) -> None:
+        """Change what the profile asks for; the next deploy has something to do."""
+        self.profile.write_text(self.base + settings)
 
     def deploy(self) -> dict[str, Any]:
         return self.command("deploy", str(self.profile), "--yes")
