@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hftctl.cli import output
+from hftctl.cli import traffic_report
 from hftctl.cli.options import Deployment, Format, Output, duration_s
 from hftctl.errors import NotFound, UsageError
 
 IMean = Annotated[
     str | None, typer.Option("--i-mean", metavar="NAME", help="Yes, this deployment, though it is production.")
 ]
+
+
+Symbols = Annotated[
+    str | None, typer.Option("--symbols", metavar="A,B", help="Only these instruments; else all that are open.")
+]
+
+
+class Mix(StrEnum):
+    ORDERS = "orders"
+    WITH_CANCELS = "orders+cancels"
 
 
 def load(
@@ -25,6 +36,8 @@ def load(
         typer.Option("--rate", min=1, max=10_000_000, help="Orders per second, open loop; else closed loop."),
     ] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, max=256, help="Processes that make the load.")] = 1,
+    mix: Annotated[Mix, typer.Option("--mix", help="Only new orders, or some of them cancelled too.")] = Mix.ORDERS,
+    symbols: Symbols = None,
     target_rate: Annotated[
         float | None, typer.Option("--target-rate", min=0.0, help="Exit code 11 below so many per second.")
     ] = None,
@@ -50,12 +63,14 @@ def load(
     if workers > clients:
         raise UsageError(f"{workers} workers for {clients} clients: each needs one", hint=f"--workers {clients}")
     words = ["--clients", str(clients), "--duration", str(duration), "--workers", str(workers), "--account", account]
+    words += ["--mix", mix.value]
+    words += [] if symbols is None else ["--symbols", *_names(symbols)]
     words += [] if rate is None else ["--rate", str(rate)]
     words += [] if target_rate is None else ["--target-rate", str(target_rate)]
     words += ["--i-mean"] if i_mean else []
     words += sync_probe(name)
     report, code = run("stack.traffic.load", name, words, i_mean=i_mean)
-    _show("Load", report, code, format_)
+    traffic_report.load(report, code, format_)
 
 
 def replay(
@@ -82,13 +97,13 @@ def replay(
         raise NotFound(f"no captured activity at {file}")
     words = [str(file.absolute()), "--account", account] + ([] if limit is None else ["--limit", str(limit)])
     report, code = run("stack.traffic.replay", name, words, i_mean=i_mean)
-    _show("Replay", report, code, format_)
+    traffic_report.replay(report, code, format_)
 
 
-def _show(kind: str, report: dict[str, object], code: int, format_: Format) -> None:
-    if format_ is Format.JSON:
-        output.document(kind, report)
-    else:
-        output.facts(report)
-    if code:
-        raise typer.Exit(code)
+def _names(symbols: str) -> list[str]:
+    names = [name.strip() for name in symbols.split(",")]
+    if not all(names):
+        raise UsageError(
+            f"--symbols '{symbols}': names with commas between them are wanted", hint="--symbols AAPL,MSFT"
+        )
+    return names
