@@ -46,12 +46,13 @@ TABLE: dict[str, tuple[int, str]] = {
     "engine_unavailable": (503, "the engine did not come back in time; nothing was done"),
     "too_many_held": (503, "too many requests already wait for the engine; nothing was done"),
     "history_unavailable": (503, "PostgreSQL does not answer; order entry and live orders go on"),
+    "history_behind": (503, "PostgreSQL is too far behind the engine to list orders without gaps; live orders go on"),
     "not_ready": (503, "this gateway cannot take orders now"),
     "stopping": (503, "this gateway is going away"),
     "outcome_unknown": (504, "the engine was lost after it got the request: it may have been taken"),
 }
 
-RETRY_AFTER_S = {"busy": 1, "engine_unavailable": 1, "too_many_held": 1, "history_unavailable": 1}
+RETRY_AFTER_S = {"busy": 1, "engine_unavailable": 1, "too_many_held": 1, "history_unavailable": 1, "history_behind": 1}
 
 
 class ApiError(Exception):

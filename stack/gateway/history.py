@@ -31,6 +31,7 @@ _FILLS = """SELECT order_sequence, trade_id, price, quantity, liquidity FROM fil
 _BY_ACCOUNT = """SELECT e.sequence FROM events e JOIN accounts a ON a.partition = e.partition AND a.id = e.account
     WHERE e.partition = $1 AND e.kind = 1 AND a.account = $2 AND e.sequence > $3 AND e.time_ns >= $4
     ORDER BY e.sequence LIMIT $5"""
+_WRITTEN = "SELECT ordinal FROM checkpoint WHERE partition = $1"
 _BY_CLIENT_ID = """SELECT e.sequence FROM events e JOIN accounts a ON a.partition = e.partition AND a.id = e.account
     WHERE e.partition = $1 AND e.kind = 1 AND a.account = $2 AND e.text = $3 ORDER BY e.sequence LIMIT 1000"""
 _TRADES = """SELECT trade_id, price, quantity, side, time_ns, sequence FROM trades
@@ -60,6 +61,11 @@ class History:
         """Accepted after sequence `after`, ascending."""
         rows = await self._fetch(_BY_ACCOUNT, partition, account, after, since_ns, limit)
         return await self._orders(partition, [row["sequence"] for row in rows])
+
+    async def written(self, partition: int) -> int:
+        """How many of the partition's events are here: the ordinal of the first that is not."""
+        rows = await self._fetch(_WRITTEN, partition)
+        return rows[0]["ordinal"] if rows else 0
 
     async def trades(self, partition: int, symbol: str, limit: int) -> list[dict[str, Any]]:
         """Newest first."""

@@ -1,8 +1,8 @@
-"""Pages of an account's orders, oldest first, live ones from the engines merged with history.
+"""Pages of an account's orders, oldest first: history, and over it what changed since history was written.
 
 Within a partition the order's own sequence is its place, and it never changes; so a cursor is one sequence per partition,
-and pages neither repeat nor skip what stood there. An order that was closed a moment ago is for that moment in neither
-source: a reader who must not miss any waits until PostgreSQL has caught up, which /health/ready shows.
+and pages neither repeat nor skip what stood there. How far history goes is read first: whatever is not in it by then has
+events above that, and those are read from the engine. Live orders alone come from the engine's memory and need no history.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from stack.gateway.errors import ApiError
 from stack.gateway.gateway import Gateway
 from stack.gateway.lookup import chains
 from stack.gateway.partition import Partition
+from stack.gateway.recent import changed_since
 from stack.gateway.replies import Order
 
 PAGE = 1000
@@ -65,7 +66,8 @@ async def list_orders(
     merged = heapq.merge(
         *([(_place(order), number, order) for order in page] for number, page in zip(numbers, pages, strict=True))
     )
-    taken, after = [], dict(start.after)
+    taken: list[Order] = []
+    after = dict(start.after)
     for (_, sequence), number, order in merged:
         if len(taken) == limit:
             return taken, str(Cursor(after))
@@ -82,12 +84,12 @@ async def _of_partition(
     gateway: Gateway, partition: Partition, account: str, after: int, since_ns: int, limit: int, live: bool
 ) -> list[Order]:
     """One more than `limit`, so that the caller sees whether there is another page."""
-    orders: dict[int, Order] = {}
-    if not live:
-        for order in await gateway.history.by_account(partition.number, account, after, since_ns, limit + 1):
-            orders[_place(order)[1]] = order
-    for order in await _live(partition, account, after, since_ns, limit + 1):
-        orders[_place(order)[1]] = order
+    if live:
+        return await _live(partition, account, after, since_ns, limit + 1)
+    written = await gateway.history.written(partition.number)
+    past = await gateway.history.by_account(partition.number, account, after, since_ns, limit + 1)
+    recent = await changed_since(partition, written, account, after, since_ns, limit + 1)
+    orders = {_place(order)[1]: order for order in [*past, *recent]}
     return [orders[sequence] for sequence in sorted(orders)[: limit + 1]]
 
 

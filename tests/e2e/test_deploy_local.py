@@ -30,6 +30,19 @@ def test_an_order_by_http_is_a_fill_in_postgresql(stack):
     assert stack.read(taker)["fills"][0]["liquidity"] == "taker"
 
 
+def test_what_closed_while_the_persister_stood_still_is_listed(stack):
+    persister = stack.pids()["persister-0"]
+    os.kill(persister, signal.SIGSTOP)
+    try:
+        placed = stack.order(symbol="NVDA").json()
+        door = stack.target.endpoint()
+        assert httpx.delete(f"{door}/orders/{placed['order_id']}", timeout=30).status_code == 200
+        listed = httpx.get(f"{door}/orders?account=demo&since={placed['created_ns']}", timeout=30).json()["orders"]
+    finally:
+        os.kill(persister, signal.SIGCONT)
+    assert [(order["order_id"], order["status"]) for order in listed] == [(placed["order_id"], "cancelled")]
+
+
 def test_deploying_the_same_again_does_nothing(stack):
     before = stack.pids()
     assert stack.deploy().result == "unchanged"

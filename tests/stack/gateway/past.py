@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,34 @@ COLUMNS = (
 )
 
 
-def write(database: Postgres, orders: int) -> None:
-    """`orders` orders of alice, one a second: every second one filled in two parts, the others cancelled."""
-    with psycopg.connect(
+def _connected(database: Postgres) -> psycopg.Connection[Any]:
+    return psycopg.connect(
         host=database.host, port=database.port, dbname=database.database, user=database.user,
         password=Path(database.password_file).read_text(),
-    ) as connection:  # fmt: skip
+    )  # fmt: skip
+
+
+@contextmanager
+def held_open(database: Postgres, order: dict[str, Any]) -> Iterator[None]:
+    """PostgreSQL has the acceptance of alice's order in AAPL, and nothing that came after."""
+    sequence, day = order["sequence"], order["created_ns"] // (86_400 * 10**9)
+    row = (
+        sequence, sequence, order["created_ns"], 19025, 10, 10, 0, 0, 0, ALICE, SYMBOL, EventKind.ACCEPTED, Side.BUY,
+        OrderType.LIMIT, TimeInForce.GTC, 0, 0, order["client_order_id"],
+    )  # fmt: skip
+    with _connected(database) as connection:
+        connection.execute("SELECT create_day(date '1970-01-01' + %s)", (day,))
+        connection.execute(f"INSERT INTO events ({COLUMNS}) VALUES ({', '.join(['%s'] * len(row))})", row)
+    try:
+        yield
+    finally:
+        with _connected(database) as connection:
+            connection.execute("DELETE FROM events WHERE sequence = %s", (sequence,))
+
+
+def write(database: Postgres, orders: int) -> None:
+    """`orders` orders of alice, one a second: every second one filled in two parts, the others cancelled."""
+    with _connected(database) as connection:
         connection.execute("INSERT INTO instruments VALUES (0, 1, 'AAPL', 0.01, 1, 'USD', 'open')")
         connection.execute("INSERT INTO accounts VALUES (0, 1, 'alice')")
         connection.execute("INSERT INTO checkpoint VALUES (0, %s, %s, %s)", (FIRST + 10 * orders, 0, DAY_NS))
