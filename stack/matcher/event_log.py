@@ -94,7 +94,9 @@ class EventLog:
             data = path.read_bytes()[keep:].rstrip(b"\0")
             if data:
                 cut += -(-len(data) // EVENT_BYTES)
-                os.pwrite(self._file(number)[0], bytes(len(data)), keep)
+                count = os.pwrite(self._file(number)[0], bytes(len(data)), keep)
+                if count != len(data):
+                    raise OSError(f"cut {count} of {len(data)} bytes off {path}")
         return cut
 
     def _remember(self, events: bytes) -> Summary:

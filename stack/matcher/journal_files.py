@@ -126,12 +126,10 @@ class JournalFiles:
         self.watermark_unsynced = True
 
     def _write(self, data: bytes, offset: int) -> None:
-        written = os.pwrite(self._fd, data, offset)
-        if written != len(data):
-            raise OSError(f"wrote {written} of {len(data)} bytes at {offset} of {self._name}")
+        write_at(self._fd, data, offset, self._name)
 
     def _sync(self) -> None:
-        fdatasync(self._fd)
+        sync_data(self._fd, self._name)
 
     @property
     def _name(self) -> Path:
@@ -139,6 +137,24 @@ class JournalFiles:
 
     def _prepare(self, number: int) -> None:
         prepare_segment(self._directory, number, self._segment_bytes, self._closing)
+
+
+def write_at(fd: int, data: bytes, offset: int, path: Path) -> None:
+    """All of it, or an OSError that names the file."""
+    try:
+        written = os.pwrite(fd, data, offset)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    if written != len(data):
+        raise OSError(f"wrote {written} of {len(data)} bytes at {offset} of {path}")
+
+
+def sync_data(fd: int, path: Path) -> None:
+    """Raises an OSError that names the file."""
+    try:
+        fdatasync(fd)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def prepare_segment(directory: Path, number: int, segment_bytes: int, stop: threading.Event | None = None) -> None:
@@ -155,7 +171,7 @@ def prepare_segment(directory: Path, number: int, segment_bytes: int, stop: thre
             if stop is not None and stop.is_set():
                 return
             left -= os.write(fd, zeros[: min(left, len(zeros))])
-            fdatasync(fd)  # in pieces, so that the syncs of the current segment never wait for all of it
+            sync_data(fd, unfinished)  # in pieces, so that the syncs of the current segment never wait for all of it
         os.fsync(fd)
     finally:
         os.close(fd)

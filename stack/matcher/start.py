@@ -25,11 +25,12 @@ from stack.matcher.journal_files import (
     UNFINISHED,
     JournalFiles,
     Position,
-    fdatasync,
     prepare_segment,
     segment_numbers,
     segment_path,
+    sync_data,
     sync_directory,
+    write_at,
 )
 from stack.matcher.journal_read import Damage, Segment, Spare, read_journal, replay
 from stack.matcher.latency import DecisionLatency
@@ -136,9 +137,10 @@ def open_partition(settings: EngineSettings, on_failed: Callable[[str], None]) -
 def _forget_cached(directory: Path) -> None:
     """Sync the newest segments and drop them from the page cache: after a failed sync it may hold what the disk does not."""
     for number in segment_numbers(directory)[-3:]:
-        fd = os.open(segment_path(directory, number), os.O_RDWR | os.O_CLOEXEC)
+        path = segment_path(directory, number)
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
-            fdatasync(fd)
+            sync_data(fd, path)
             if hasattr(os, "posix_fadvise"):
                 os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
         finally:
@@ -189,9 +191,7 @@ def _repair(directory: Path, settings: EngineSettings, recovered: Recovered) -> 
         )
     # What stood above the old watermark is durable now, and repeats of it will be acknowledged.
     mark = Watermark(newest.watermark + 1, newest.sequence, newest.chain)
-    with newest.path.open("r+b") as file:
-        os.pwrite(file.fileno(), mark.encode(newest.header.epoch), mark.offset)
-        fdatasync(file.fileno())
+    _overwrite(newest.path, mark.encode(newest.header.epoch), mark.offset)
     return Position(newest.number, newest.header.epoch, newest.end_offset, newest.chain, mark.counter)
 
 
@@ -199,18 +199,21 @@ def _first_segment(directory: Path, settings: EngineSettings) -> Position:
     prepare_segment(directory, 1, settings.segment_bytes)
     sync_directory(directory.parent)
     header = SegmentHeader(settings.partition, 1, 1, CHAIN_START, CHAIN_START, 0, time.time_ns())
-    with segment_path(directory, 1).open("r+b") as file:
-        os.pwrite(file.fileno(), header.encode(), 0)
-        fdatasync(file.fileno())
+    _overwrite(segment_path(directory, 1), header.encode(), 0)
     return Position(1, 1, HEADER_BYTES, CHAIN_START, 0)
 
 
 def _zero(path: Path, start: int, end: int | None) -> int:
     """Overwrite with zeros and sync; returns how many bytes up to the last that was not zero."""
-    with path.open("r+b") as file:
+    with path.open("rb") as file:
         file.seek(start)
         data = file.read() if end is None else file.read(end - start)
-        count = len(data.rstrip(b"\0"))
-        os.pwrite(file.fileno(), bytes(count), start)
-        fdatasync(file.fileno())
+    count = len(data.rstrip(b"\0"))
+    _overwrite(path, bytes(count), start)
     return count
+
+
+def _overwrite(path: Path, data: bytes, offset: int) -> None:
+    with path.open("r+b") as file:
+        write_at(file.fileno(), data, offset, path)
+        sync_data(file.fileno(), path)
