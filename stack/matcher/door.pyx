@@ -26,6 +26,7 @@ from stack.matcher.door_reply cimport Text, reserve
 from engine.records import Event as EventRecord
 from stack.keys import Keys
 from stack.matcher.door_refusals import refused
+from stack.matcher.door_sweep import Sweeper
 from stack.wire.frames import Outcome
 
 logger = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ cdef class Door:
     cdef Text body              # scratch: the body of the answer that is being written
     cdef Command* commands      # scratch: the batch that is being read
     cdef public object server
+    cdef readonly object sweeper
     cdef bint stopping
     cdef readonly unsigned long long taken, deferred   # requests
 
@@ -93,6 +95,7 @@ cdef class Door:
         self.stopping = True
         if self.server is not None:
             self.server.close()
+            self.sweeper.stop()
         for connection in list(self.connections):
             (<Connection>connection).stop()
 
@@ -131,6 +134,7 @@ cdef class Connection:
     cdef size_t to_skip         # bytes of a body that nobody wants
     cdef bint parsing, closing, blocked, paused
     cdef int open               # replies that have not come yet
+    cdef int swept_over         # sweeps in a row
     cdef bint batch
     cdef bint lost_one          # a reply will never come
     cdef list events            # of a batch, by token
@@ -196,6 +200,12 @@ cdef class Connection:
         if not self.open and self.transport is not None:
             self.transport.close()
 
+    def sweep(self):
+        """How many sweeps in a row it has waited for its client."""
+        cdef bint waits = not self.open and (self.blocked or self.rest.length or self.to_skip)
+        self.swept_over = self.swept_over + 1 if waits else 0
+        return self.swept_over
+
     # ---- requests
 
     cdef int go_on(self) except -1:
@@ -259,6 +269,7 @@ cdef class Connection:
         cdef DoorTables tables
         cdef Py_ssize_t count = 0, i
         cdef int caller
+        self.swept_over = 0
         if head.route == OTHER_ROUTE:
             return self.defer()
         tables = door.current_tables()
@@ -322,7 +333,7 @@ cdef class Connection:
         if not self.open:
             self.abort()
 
-    cdef int abort(self) except -1:
+    cpdef int abort(self) except -1:
         self.events = None
         if self.transport is not None:
             self.transport.abort()
@@ -370,7 +381,6 @@ cdef class Connection:
         return http_answer(b"HTTP/1.1 200 OK", text)
 
     cdef int answer(self, bytes answer) except -1:
-        """Give the answer of the request that was open, then go on to the next."""
         self.write(answer)
         if self.closing:
             self.transport.close()
@@ -385,5 +395,6 @@ async def serve(loop, partition, settings, listener):
     door = Door(partition, keys)
     # Not create_unix_server: from Python 3.13 on it removes the path, on which a supervisor keeps listening.
     door.server = await loop.create_server(lambda: Connection(door), sock=listener)
+    door.sweeper = Sweeper(loop, door.connections)
     logger.info("taking orders on %s", listener.getsockname())
     return door

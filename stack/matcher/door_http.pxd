@@ -1,7 +1,8 @@
 # The head of one HTTP/1.1 request, as nginx forwards it.
 #
 # The pointers of a Head point into the bytes that were read. `read_head` takes framing only from one plain Content-Length;
-# everything else about framing is UNCLEAR, and the connection is closed once it is answered.
+# everything else about framing is UNCLEAR, and the connection is closed once it is answered. So is what another reader might
+# split otherwise: a line end without \r, a control character, a folded line, a blank in a name ("Content-Length : 5").
 from libc.stdint cimport uint8_t
 from libc.string cimport memchr, memcmp
 
@@ -29,6 +30,33 @@ cdef struct Head:
     const char* authorization
     size_t authorization_length
 
+cdef inline bint has_bare_line_end(const char* p, size_t length) noexcept nogil:
+    cdef const char* end = p + length
+    cdef const char* at = <const char*>memchr(p, c'\n', length)
+    while at != NULL:
+        if at == p or at[-1] != c'\r':
+            return True
+        at = <const char*>memchr(at + 1, c'\n', end - at - 1)
+    return False
+
+cdef inline bint is_plain_text(const char* p, const char* end) noexcept nogil:
+    """No control character but tabs."""
+    while p < end:
+        if <uint8_t>p[0] < 0x20 and p[0] != c'\t' or <uint8_t>p[0] == 0x7f:
+            return False
+        p += 1
+    return True
+
+cdef inline bint is_plain_name(const char* p, const char* end) noexcept nogil:
+    """Of a header: not empty, no blank, nothing beyond ASCII."""
+    if p == end:
+        return False
+    while p < end:
+        if <uint8_t>p[0] <= 0x20 or <uint8_t>p[0] > 0x7e:
+            return False
+        p += 1
+    return True
+
 cdef inline int read_head(const char* p, size_t length, Head* out) noexcept nogil:
     cdef const char* end = <const char*>memmem(p, length, b"\r\n\r\n", 4)
     cdef const char* line
@@ -37,7 +65,7 @@ cdef inline int read_head(const char* p, size_t length, Head* out) noexcept nogi
     cdef size_t name, size
     cdef bint has_length = False
     if end == NULL:
-        return PARTIAL
+        return UNCLEAR if has_bare_line_end(p, length) else PARTIAL
     out.route = OTHER_ROUTE
     out.close = False
     out.length = end + 4 - p
@@ -47,7 +75,7 @@ cdef inline int read_head(const char* p, size_t length, Head* out) noexcept nogi
     end += 2    # every line, the last one too, now ends with \r\n before `end`
     line = <const char*>memmem(p, end - p, b"\r\n", 2)
     size = line - p
-    if size < 10 or memcmp(line - 9, b" HTTP/1.1", 9) != 0:
+    if size < 10 or memcmp(line - 9, b" HTTP/1.1", 9) != 0 or not is_plain_text(p, line):
         return UNCLEAR
     if size == 21 and memcmp(p, b"POST /orders", 12) == 0:
         out.route = ONE_ORDER
@@ -57,7 +85,7 @@ cdef inline int read_head(const char* p, size_t length, Head* out) noexcept nogi
     while line < end:
         next_line = <const char*>memmem(line, end - line, b"\r\n", 2)
         value = <const char*>memchr(line, c':', next_line - line)
-        if value == NULL:
+        if value == NULL or not is_plain_name(line, value) or not is_plain_text(value, next_line):
             return UNCLEAR
         name = value - line
         value += 1

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import random
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import msgspec
 import pytest
 
 from engine.records import Command, CommandKind, unpack_events
+from stack.matcher import door_sweep
 from stack.settings import EngineSettings
 from stack.wire.frames import Outcome
 from stack.wire.order import fold
@@ -99,7 +101,8 @@ def test_whatever_is_not_certain_goes_to_the_gateway_and_leaves_no_trace(
     "head",
     [
         "Transfer-Encoding: chunked", "Content-Length: 5\r\nContent-Length: 5", "Content-Length: +5", "Content-Length: ",
-        "Content-Length: 99999999999999999999", "no colon here",
+        "Content-Length: 99999999999999999999", "no colon here", "Content-Length : 5", "Transfer-Encoding : chunked",
+        "X: y\r\n Content-Length: 5", "X: y\nContent-Length: 5", "X: y\0", ": x", "X\u00e4: y", "X: y\n\n",
     ],
 )  # fmt: skip
 def test_where_the_end_of_a_request_is_unclear_the_connection_closes(
@@ -332,6 +335,36 @@ def test_a_client_that_does_not_read_is_not_read_either(settings: EngineSettings
             assert len((await client.receive()).json) == 1000
         await sending
 
+    with_door(settings, path, test)
+
+
+@pytest.mark.parametrize("sent", [post(order())[:-1], b"POST /ord", post(b" " * ((1 << 20) + 1))[:-1]])
+def test_half_a_request_is_not_waited_for_for_ever(
+    settings: EngineSettings, path: Path, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    async def test(opened: Opened) -> None:
+        idle, slow = await opened.client(), await opened.client()
+        assert (await idle.ask(post(order()))).status == 201
+        slow.send(sent)
+        with suppress(ConnectionError):
+            await slow.reader.read()  # until it is closed
+        assert (await idle.ask(post(order()))).status == 200, "who has nothing to send is left alone"
+
+    monkeypatch.setattr(door_sweep, "SWEEP_S", 0.01)
+    with_door(settings, path, test)
+
+
+def test_a_client_that_never_reads_is_disconnected(
+    settings: EngineSettings, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(opened: Opened) -> None:
+        client = await opened.client()
+        client.writer.transport.pause_reading()
+        client.writer.transport.set_write_buffer_limits(1)
+        with pytest.raises(ConnectionError):
+            await _send(client, [post([order(f"q{n}") for n in range(1000)], "/orders/batch")] * 200)
+
+    monkeypatch.setattr(door_sweep, "SWEEP_S", 0.05)
     with_door(settings, path, test)
 
 
