@@ -22,7 +22,8 @@ def remember(words: Sequence[str]) -> None:
 
 
 def command_with(*more: str) -> str:
-    return shlex.join(["hftctl", *_words, *more])
+    end = _words.index("--") if "--" in _words else len(_words)  # behind it everything is a name
+    return shlex.join(["hftctl", *_words[:end], *more, *_words[end:]])
 
 
 def asker(yes: bool) -> Callable[[Intention], bool]:
@@ -41,9 +42,7 @@ def asker(yes: bool) -> Callable[[Intention], bool]:
             output.say(f"{output.paint('warning:', '33', sys.stderr)} {finding.message}")
         what = f"{intention.verb} '{intention.deployment}'"
         if intention.data:
-            return yes or _typed(
-                f"Journals, database and secrets of '{intention.deployment}' go too", intention.deployment
-            )
+            return yes or _typed(what, intention.deployment)
         return confirmed(what, yes=yes)
 
     return ask
@@ -64,16 +63,17 @@ def confirm_or_refuse(what: str, *, yes: bool) -> None:
         raise Refused(f"{what} was declined; nothing was changed")
 
 
-def _typed(warning: str, name: str) -> bool:
-    _need_terminal(warning)
+def _typed(what: str, name: str) -> bool:
+    named = () if any(word in {"-p", "--profile"} or word.startswith("--profile=") for word in _words) else ("-p", name)
+    _need_terminal(f"{what} with its data", *named)
     progress.pause()
-    sys.stderr.write(f"{warning}, for good. Type its name to go on: ")
+    sys.stderr.write(f"Journals, database and secrets of '{name}' go too, for good. Type its name to go on: ")
     sys.stderr.flush()
     return sys.stdin.readline().strip() == name
 
 
-def _need_terminal(what: str) -> None:
+def _need_terminal(what: str, *more: str) -> None:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise ConfirmationNeeded(
-            f"{what} needs a yes, and there is no terminal to ask on", hint=f"type: {command_with('--yes')}"
+            f"{what} needs a yes, and there is no terminal to ask on", hint=f"type: {command_with(*more, '--yes')}"
         )

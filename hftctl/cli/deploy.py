@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hftctl.cli import output
-from hftctl.cli.confirm import asker
+from hftctl.cli.confirm import asker, command_with
 from hftctl.cli.options import (
     DryRun,
     Environment,
@@ -59,5 +59,6 @@ def deploy(
             name=name,
             tag=tag,
             lock_wait_s=lock_wait,
+            again=command_with(),
         )
     finish(result, as_json=format_ is Format.JSON, text=lambda ended: deployed(ended, resolved.values, output.put))

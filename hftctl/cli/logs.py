@@ -12,7 +12,7 @@ import typer
 
 from hftctl.cli import output
 from hftctl.cli.options import Deployment, Format, Output, duration_s
-from hftctl.errors import Refused, UsageError
+from hftctl.errors import Interrupted, Refused, UsageError
 
 if TYPE_CHECKING:
     from hftctl.targets.base import LogLine
@@ -53,10 +53,15 @@ def logs(
         found = list(lines)
         output.document("Logs", {"file": None, "count": len(found), "lines": found})
     else:
-        for line in lines:
-            output.put(_text(line))
-            if follow:
-                output.flush()
+        try:
+            for line in lines:
+                output.put(_text(line))
+                if follow:
+                    output.flush()
+        except KeyboardInterrupt:
+            if not follow:
+                raise
+            raise typer.Exit(Interrupted.exit_code) from None  # the usual way to end it, nothing to explain
 
 
 def _matching(lines: Iterator[LogLine], grep: str | None) -> Iterator[LogLine]:

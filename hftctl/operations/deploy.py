@@ -58,6 +58,7 @@ def deploy(
     lock_wait_s: float = 0.0,
     no_build: bool = False,
     why: str = "",
+    again: str = "",
     prove: Prover = prove_by_order,
 ) -> RolloutResult:
     """Bring the profile up, or to where it differs. Raises before the first write; after it, the result says all."""
@@ -74,6 +75,7 @@ def deploy(
         lock_wait_s=lock_wait_s,
         wait=wait,
         dry_run=dry_run,
+        again=again,
     )
     return roll(targets(release.target, release.deployment), release, request)
 

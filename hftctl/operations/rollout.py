@@ -47,6 +47,7 @@ class Request:
     wait: bool = True  # False: neither wait for the last component nor prove
     dry_run: bool = False
     saved: saved.SavedPlan | None = None  # apply exactly this
+    again: str = ""  # what to type to go on after an interruption
 
 
 def actor() -> str:
@@ -160,6 +161,7 @@ def _apply(
         from_revision=before.number if before else 0,
         to_release=release.hash,
         changes=plan.pending,
+        again=request.again,
     )
     execution = Execution(
         target,
@@ -186,8 +188,9 @@ def _apply(
         raise Interrupted(
             f"{request.verb} of '{target.deployment}' stopped by {how}: {len(rollout.intents)} of "
             f"{len(rollout.changes)} changes begun, none is lost",
-            hint=f"go on: hftctl deploy {target.deployment}; or back to the last revision: "
-            f"hftctl start -p {target.deployment}",
+            hint=f"go on: {rollout.go_on(target.deployment)}; "
+            + (f"or back to revision {before.number}: hftctl start" if before else "or clear it away: hftctl destroy")
+            + f" -p {target.deployment}",
         ) from error
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from hftctl import paths
-from hftctl.errors import NotFound
+from hftctl.errors import Interrupted, NotFound
 from hftctl.operations.proof import prove_by_order
 from hftctl.operations.rollout import Prover, Request, actor, new_id, roll
 from hftctl.operations.rollout import confirm as confirm_
@@ -47,9 +49,11 @@ def start(
     target = open_standing(name, targets=targets)
     last = next(reversed(target.revisions()), None)
     if last is None:
+        tried = target.journal().last()
         raise NotFound(
             f"cannot start '{target.deployment}': no revision was ever recorded, its first deploy did not end well",
-            hint=f"deploy it: hftctl deploy {target.deployment}; or clear it away: hftctl destroy -p {target.deployment}",
+            hint=f"deploy it: {tried.go_on(target.deployment) if tried else 'hftctl deploy PROFILE'}; "
+            f"or clear it away: hftctl destroy -p {target.deployment}",
         )
     release = last.release
     request = Request(
@@ -84,7 +88,7 @@ def stop(
     if dry_run:
         return StopResult(target.deployment, target.name, "stop", "planned", plan, time.monotonic() - started)
     confirm_(confirm, intention)
-    with target.lock(intention.verb, wait_s=lock_wait_s):
+    with _saying_how_to_go_on(target, "stop"), target.lock(intention.verb, wait_s=lock_wait_s):
         _begin(target, "stop")
         _say(progress, target, "applying", "stopping all components, the public door first", started)
         target.stop()
@@ -117,7 +121,7 @@ def destroy(
         )
         return result
     confirm_(confirm, intention)
-    with target.lock(intention.verb, wait_s=lock_wait_s):
+    with _saying_how_to_go_on(target, "destroy"), target.lock(intention.verb, wait_s=lock_wait_s):
         _begin(target, "destroy")
         _say(progress, target, "applying", "stopping all components, the public door first", started)
         target.stop()
@@ -131,6 +135,20 @@ def destroy(
         target.remove(data=data)
         _say(progress, target, "ready", "destroyed", started)
     return StopResult(target.deployment, target.name, "destroy", "destroyed", plan, time.monotonic() - started, data)
+
+
+@contextmanager
+def _saying_how_to_go_on(target: Target, verb: str) -> Iterator[None]:
+    """Its open rollout is the record of an interruption; each component has either been stopped or still runs."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        name = target.deployment
+        back = "" if verb == "destroy" else f"; or bring it up again: hftctl start -p {name}"
+        raise Interrupted(
+            f"{verb} of '{name}' stopped by SIGINT: some of it may still run",
+            hint=f"go on: hftctl {verb} -p {name}{back}",
+        ) from error
 
 
 def _is_stopped(target: Target) -> bool:

@@ -30,7 +30,8 @@ def which(name: str | None) -> str:
     if name is not None:
         if paths.check_name(name) not in standing:
             listed = f"; there are: {', '.join(standing)}" if standing else "; none stands"
-            raise NotFound(f"no deployment is named '{name}' in {paths.home()}{listed}", hint=f"hftctl deploy {name}")
+            hint = f"name one that stands: -p {standing[0]}" if standing else "bring one up: hftctl deploy local"
+            raise NotFound(f"no deployment is named '{name}' in {paths.home()}{listed}", hint=hint)
         return name
     if not standing:
         raise NotFound(f"no deployment stands in {paths.home()}", hint="bring one up: hftctl deploy local")

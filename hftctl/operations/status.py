@@ -146,15 +146,12 @@ def _verdict(
     name = target.deployment
     if interrupted is not None:
         done = f"{len(interrupted.outcomes)} of {len(interrupted.changes)} changes made"
-        again = (
-            f"hftctl {interrupted.verb} -p {name}"
-            if interrupted.verb in ("stop", "destroy")
-            else f"hftctl deploy {name}"
-        )
-        return "interrupted", f"{interrupted.verb} {interrupted.id} by {interrupted.actor} never ended, {done}", again
+        never = f"{interrupted.verb} {interrupted.id} by {interrupted.actor} never ended"
+        return "interrupted", f"{never}, {done}" if interrupted.changes else never, interrupted.go_on(name)
     if revision is None:
         last = target.journal().last()
-        return "empty", f"no revision was recorded; {last.message if last else ''}", f"hftctl deploy {name}"
+        said, again = (last.message, last.go_on(name)) if last else ("", "hftctl deploy PROFILE")
+        return "empty", f"no revision was recorded; {said}", again
     if stopped:
         running = [component.component for component in components if component.state == "running"]
         if running:

@@ -73,6 +73,6 @@ class RolloutResult:
             case "inconclusive":
                 return Inconclusive(
                     f"'{self.deployment}' stands on {self.target} but was not proved: {self.cause}",
-                    hint=f"when that is over, prove it: hftctl deploy {self.deployment}",
+                    hint=f"when that is over, prove it: hftctl start -p {self.deployment}",
                 )
         return None

@@ -41,6 +41,7 @@ class Rollout:
     intents: set[int] = field(default_factory=set)  # indices of changes that were, or may have been, applied
     outcomes: dict[int, str] = field(default_factory=dict)  # index -> "" when it became ready, else the failure
     reverting: str = ""  # the cause, once a revert began
+    again: str = ""  # the command that made it, and that goes on where it stopped
     interrupted: str = ""  # how it was stopped, when it could still say so
     result: str = ""  # ready | reverted | failed | stopped | interrupted; empty: open
     ended_ns: int = 0
@@ -49,6 +50,12 @@ class Rollout:
     @property
     def open(self) -> bool:
         return not self.result
+
+    def go_on(self, deployment: str) -> str:
+        """What to type after it did not end well. Its profile may be a file that only its own command names."""
+        if self.verb in {"start", "stop", "destroy"}:
+            return f"hftctl {self.verb} -p {deployment}"
+        return self.again or "hftctl deploy PROFILE"
 
     @property
     def touched(self) -> tuple[str, ...]:
@@ -102,6 +109,7 @@ class RolloutJournal:
         from_revision: int,
         to_release: str,
         changes: Iterable[Change],
+        again: str = "",
     ) -> Rollout:
         before = self.unsettled()
         changes = tuple(changes)
@@ -119,6 +127,7 @@ class RolloutJournal:
             "why": why,
             "from_revision": from_revision,
             "to_release": to_release,
+            "again": again,
             "changes": [asdict(change) for change in changes],
             "baseline": baseline,
             "inherited": inherited,
@@ -218,6 +227,7 @@ def _rollout(entry: Mapping[str, Any]) -> Rollout:
         ),
         baseline=entry["baseline"],
         inherited=tuple(entry["inherited"]),
+        again=entry.get("again", ""),
     )
 
 

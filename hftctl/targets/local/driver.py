@@ -198,8 +198,13 @@ class LocalTarget:
         if data:
             folders += [place.data, place.secrets]
         for folder in folders:
+            going = folder.with_name(f".{folder.name}.removed")
+            if going.exists():
+                shutil.rmtree(going)
             if folder.exists():
-                shutil.rmtree(folder)
+                # At once and whole: a deploy after a kill in here must not find half a database or half a journal.
+                folder.rename(going)
+                shutil.rmtree(going)
         # Behind the journal only the lock: until it is gone too, nobody else begins to deploy here.
         for file in (place.release, place.rollout_journal, place.lock):
             file.unlink(missing_ok=True)

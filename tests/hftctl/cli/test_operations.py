@@ -210,3 +210,10 @@ def test_logs_go_to_the_screen_a_document_or_a_new_file(deployed: Ended, hftctl_
     assert hftctl_("logs", "-f", "-o", "json").code == 2
     assert hftctl_("logs", "--grep", "(").code == 2
     assert hftctl_("logs", "trader").code == 13
+
+
+def test_the_command_to_type_can_be_typed(deployed: Ended, hftctl_: Hftctl) -> None:
+    ended = hftctl_("destroy", "--data")
+    assert (ended.code, ended.err.splitlines()[-1]) == (2, "hint: type: hftctl destroy --data -p local --yes")
+    ended = hftctl_("order", "place", "AAPL", "buy", "--", "-1")
+    assert ended.err.splitlines()[-1] == "hint: type: hftctl order place AAPL buy --yes -- -1"

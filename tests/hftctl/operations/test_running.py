@@ -40,8 +40,9 @@ def test_without_a_name_the_only_deployment_is_meant(home, targets):
     with pytest.raises(UsageError, match="2 stand here: fake, other") as caught:
         which(None)
     assert caught.value.hint == "name one: -p fake"
-    with pytest.raises(NotFound, match="no deployment is named 'third'"):
+    with pytest.raises(NotFound, match="no deployment is named 'third'") as caught:
         which("third")
+    assert caught.value.hint == "name one that stands: -p fake"
 
 
 def test_a_stopped_deployment_is_stopped_and_not_failed(targets):
@@ -204,11 +205,29 @@ def test_ctrl_c_leaves_a_record_and_says_how_to_go_on(home, targets):
             if change.subject == "engine-0":
                 os.kill(os.getpid(), signal.SIGINT)
 
+    typed = "hftctl deploy ../desk/fake.yaml --yes"
     with pytest.raises(Interrupted) as caught:
-        up(lambda _target, name: Signalled(home, name))
+        deploy(profile(), targets=lambda _target, name: Signalled(home, name), no_build=True, prove=proved, again=typed)
     assert "stopped by SIGINT: 2 of 4 changes begun" in caught.value.message
-    assert "hftctl deploy fake" in caught.value.hint
+    assert caught.value.hint == f"go on: {typed}; or clear it away: hftctl destroy -p fake", "there is nothing to start"
     report = status(None, targets=targets)
-    assert report.state == "interrupted"
+    assert (report.state, report.hint) == ("interrupted", typed)
+    with pytest.raises(NotFound) as caught:
+        start(None, targets=targets)
+    assert typed in caught.value.hint
     assert report.rollout.interrupted == "SIGINT"
     assert up(targets).result == "ready"
+
+
+@pytest.mark.parametrize(("verb", "take_down"), [("stop", stop), ("destroy", destroy)])
+def test_ctrl_c_in_the_middle_of_taking_down_says_how_to_go_on(home, targets, verb, take_down):
+    class Signalled(FakeTarget):
+        def stop(self):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    up(targets)
+    with pytest.raises(Interrupted) as caught:
+        take_down(None, targets=lambda _target, name: Signalled(home, name))
+    assert caught.value.hint.startswith(f"go on: hftctl {verb} -p fake")
+    report = status(None, targets=targets)
+    assert (report.state, report.hint) == ("interrupted", f"hftctl {verb} -p fake")
