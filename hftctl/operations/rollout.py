@@ -10,7 +10,6 @@ import getpass
 import secrets
 import socket
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -278,6 +277,13 @@ def last_logs(target: Target, subject: str) -> tuple[str, ...]:
     """The last lines of a component (of all, without a name), oldest first."""
     try:
         lines = target.logs([subject] if subject else [], since_s=None, follow=False)
-        return tuple(f"{line.component}: {line.text}" for line in deque(lines, maxlen=EVIDENCE_LINES))
+        last: dict[str, None] = {}
+        for line in lines:
+            shown = f"{line.component}: {line.text}"
+            last.pop(shown, None)  # what is said again and again is shown once, where it was said last
+            last[shown] = None
+            if len(last) > EVIDENCE_LINES:
+                del last[next(iter(last))]
+        return tuple(last)
     except (HftctlError, OSError) as error:
         return (f"no logs of {subject or 'the components'}: {error}",)

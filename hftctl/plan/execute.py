@@ -131,7 +131,8 @@ class Execution:
             ready = now.answer is Answer.READY
             if now != heard:
                 heard, heard_at = now, at
-                if not (ready and subject in self._known_ready):
+                told_below = now.answer is Answer.FAILED
+                if not (told_below or (ready and subject in self._known_ready)):
                     self._say(subject, now.answer.value, now.message)
             if ready:
                 self._known_ready.add(subject)

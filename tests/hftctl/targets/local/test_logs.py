@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from hftctl.targets.local import rotation
+from hftctl.paths import Layout
+from hftctl.targets.local import rotation, standing
 from hftctl.targets.local.log_stream import parse, stream
 from tests.hftctl.targets.local.conftest import output
 
@@ -116,3 +117,10 @@ def test_what_a_process_says_is_copied_and_emptied(stage):
     assert rotated == ["part.out", "part.log"]
     stage.until(lambda: output(stage.layout) == "after\n", "it goes on at the beginning of the file, told by signal")
     assert (stage.layout.logs / "part.out.1").read_text().startswith("x" * 100)
+
+
+def test_what_a_component_says_at_each_death_is_quoted_once(tmp_path):
+    layout = Layout(tmp_path / "paper")
+    layout.logs.mkdir(parents=True)
+    (layout.logs / "nginx.out").write_text("bind() failed\n" * 5 + "   \nno such file\n" + "bind() failed\n")
+    assert standing.last_lines(layout, "nginx") == "bind() failed | no such file"

@@ -120,3 +120,10 @@ def test_a_port_of_another_deployment_names_it(layout, tmp_path):
         server.kill()
     assert f"of the deployment 'desk' in {other.parent}" in found.message
     assert found.fix.startswith(f"stop that: HFTCTL_HOME={other.parent} hftctl stop -p desk")
+
+
+def test_a_program_that_does_not_run_says_how_to_choose_another(layout, monkeypatch):
+    monkeypatch.setenv("HFTCTL_NGINX_BIN", "/bin/false")
+    [found] = problems(layout, make_release())
+    assert found.message.startswith("cannot use /bin/false as nginx")
+    assert found.fix == "unset HFTCTL_NGINX_BIN, or name another program"
