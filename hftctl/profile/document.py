@@ -89,9 +89,10 @@ def _text(path: Path, file: str) -> str:
     except OSError as error:
         why = "its symbolic links lead in a circle" if error.errno == errno.ELOOP else str(error.strerror).lower()
         raise ProfileError(f"cannot read the profile: {why}", file=file) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ProfileError("cannot read the profile: not a regular file", file=file)
     with os.fdopen(descriptor, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ProfileError("cannot read the profile: not a regular file", file=file)
         data = stream.read(BYTES_MAX + 1)
     if len(data) > BYTES_MAX:
         raise ProfileError(f"larger than {BYTES_MAX} bytes; a profile is a few kilobytes", file=file)

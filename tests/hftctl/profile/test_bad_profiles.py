@@ -195,6 +195,11 @@ def test_a_fifo_is_refused_without_waiting_for_a_writer(folder: Path) -> None:
     assert refusal().message == "profiles/desk.yaml: cannot read the profile: not a regular file"
 
 
+def test_a_folder_is_refused(folder: Path) -> None:
+    (folder / "desk.yaml").mkdir()
+    assert refusal().message == "profiles/desk.yaml: cannot read the profile: not a regular file"
+
+
 def test_a_device_is_refused(folder: Path) -> None:
     (folder / "desk.yaml").symlink_to("/dev/zero")
     assert refusal().message == "profiles/desk.yaml: cannot read the profile: not a regular file"
