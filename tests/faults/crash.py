@@ -4,7 +4,8 @@
 
 Each round lets clients trade, kills one process with SIGKILL at a moment drawn from the seed, and waits until orders are
 taken again. Killed are the engine, a gateway, the persister, PostgreSQL, Valkey, nginx, the supervisor, and hftctl itself in
-the middle of a stop, or of a deploy that changes settings and the number of gateways. After the supervisor or hftctl, one command repairs; nobody unlocks anything.
+the middle of a stop, or of a deploy that changes settings and the number of gateways. After the supervisor or hftctl, one
+command repairs; nobody unlocks anything.
 """
 
 from __future__ import annotations
