@@ -23,14 +23,19 @@ def implementations() -> dict[str, str]:
     return {"cython": _load_cython()[1], "python": ""}
 
 
-def create(implementation: Implementation = "auto", *, max_live_orders: int, client_ids_max: int) -> MatchingEngine:
-    """Its `implementation` property says which one it is. Raises RuntimeError when 'cython' was asked for and can't load."""
+def create(
+    implementation: Implementation = "auto", *, max_live_orders: int, client_ids_max: int, faulted_in: bool = True
+) -> MatchingEngine:
+    """Its `implementation` property says which one it is. Raises RuntimeError when 'cython' was asked for and can't load.
+
+    `faulted_in`: the compiled engine's tables take all their memory now, and no order waits for the kernel later.
+    """
     if implementation not in ("auto", "cython", "python"):
         raise ValueError(f"engine implementation {implementation!r} is none of auto, cython, python")
     if implementation != "python":
         compiled, why_not = _load_cython()
         if compiled is not None:
-            return compiled(max_live_orders=max_live_orders, client_ids_max=client_ids_max)
+            return compiled(max_live_orders=max_live_orders, client_ids_max=client_ids_max, faulted_in=faulted_in)
         if implementation == "cython":
             raise RuntimeError(f"the compiled engine cannot be loaded: {why_not}")
     return reference.Engine(max_live_orders=max_live_orders, client_ids_max=client_ids_max)

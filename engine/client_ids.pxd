@@ -9,7 +9,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 from engine.layout cimport (
     Command, GENERATION_LAST, NEW, OLDER_BIT, REPLACE, SCALE_TO, SEQUENCE_BITS, SEQUENCE_MASK, TEXT_BYTES,
-    prefault, release, reserve,
+    make_ready, release, reserve,
 )
 from engine.pool cimport find_order
 from engine.types cimport Core, IdEntry, IdTable, Order
@@ -112,11 +112,11 @@ cdef inline uint32_t put(IdTable* table, IdKey* key, uint64_t body, uint64_t seq
     table.count += 1
     return <uint32_t>(entry - table.entries) + 1
 
-cdef inline bint table_make(IdTable* table, uint64_t slots) noexcept nogil:
+cdef inline bint table_make(IdTable* table, uint64_t slots, bint faulted_in) noexcept nogil:
     table.entries = <IdEntry*>reserve(slots * sizeof(IdEntry))
     if table.entries == NULL:
         return False
-    prefault(table.entries, slots * sizeof(IdEntry))
+    make_ready(table.entries, slots * sizeof(IdEntry), faulted_in)
     table.slots = slots
     table.count = 0
     table.limit = slots - (slots >> 3)
@@ -155,7 +155,7 @@ cdef inline bint grow_ids(Core* core, uint32_t which) noexcept nogil:
     cdef IdKey key
     cdef uint64_t slot
     cdef uint32_t place, number
-    if table.slots * 2 >= OLDER_BIT or not table_make(&bigger, table.slots * 2):
+    if table.slots * 2 >= OLDER_BIT or not table_make(&bigger, table.slots * 2, core.faulted_in):
         return False
     for slot in range(table.slots):
         entry = &table.entries[slot]

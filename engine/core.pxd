@@ -9,7 +9,7 @@ from engine.events cimport refuse
 from engine.invariants cimport first_broken
 from engine.layout cimport (
     BAD_FIELD, CANCEL, CHECK_EVERY_COMMAND, Command, DEFINE_ACCOUNT, DEFINE_INSTRUMENT, Event, HALT, HIGH_BIT,
-    LIKELY, MASS_CANCEL, NEW, PREFETCH, REPLACE, RESUME, ROLL_CLIENT_IDS, Record, UNLIKELY, prefault, release, reserve,
+    LIKELY, MASS_CANCEL, NEW, PREFETCH, REPLACE, RESUME, ROLL_CLIENT_IDS, Record, UNLIKELY, make_ready, release, reserve,
 )
 from engine.orders cimport cancel_order, new_order, replace_order
 from engine.pool cimport home_slot
@@ -37,14 +37,17 @@ cdef inline void core_free(Core* core) noexcept nogil:
         release(core.ids[i].entries, core.ids[i].slots * sizeof(IdEntry))
     free(core)
 
-cdef inline Core* core_make(uint32_t max_live_orders, uint32_t client_ids_max, const uint64_t* secret) noexcept nogil:
-    """NULL: no memory. What a full engine needs is reserved and faulted in; books and events come as they are used."""
+cdef inline Core* core_make(
+    uint32_t max_live_orders, uint32_t client_ids_max, const uint64_t* secret, bint faulted_in
+) noexcept nogil:
+    """NULL: no memory. What a full engine needs is reserved, and faulted in if asked; books and events come as they are used."""
     cdef Core* core = <Core*>calloc(1, sizeof(Core))
     cdef uint64_t numbers = <uint64_t>max_live_orders + 1, slots = 64, id_slots, with_live
     if core == NULL:
         return NULL
     while slots * 5 < numbers * 8:
         slots *= 2
+    core.faulted_in = faulted_in
     core.max_live_orders = max_live_orders
     core.fresh = 1
     core.index_mask = slots - 1
@@ -61,12 +64,14 @@ cdef inline Core* core_make(uint32_t max_live_orders, uint32_t client_ids_max, c
     core.events_capacity = 2 * numbers + EVENTS_PREFAULTED
     core.events = <Event*>realloc(NULL, core.events_capacity * sizeof(Event))
     if (core.orders == NULL or core.index == NULL or core.selection == NULL or core.events == NULL
-            or not table_make(&core.ids[0], id_slots) or not table_make(&core.ids[1], id_slots)):
+            
+            or not table_make(&core.ids[0], id_slots, faulted_in)
+            or not table_make(&core.ids[1], id_slots, faulted_in)):
         core_free(core)
         return NULL
-    prefault(core.orders, numbers * sizeof(Order))
-    prefault(core.index, slots * sizeof(uint64_t))
-    prefault(core.events, EVENTS_PREFAULTED * sizeof(Event))
+    make_ready(core.orders, numbers * sizeof(Order), faulted_in)
+    make_ready(core.index, slots * sizeof(uint64_t), faulted_in)
+    make_ready(core.events, EVENTS_PREFAULTED * sizeof(Event), faulted_in)
     return core
 
 cdef inline bint make_room(Core* core, const Command* command) noexcept nogil:

@@ -49,4 +49,4 @@ cdef extern from "memory.h" nogil:
     void* reserve(size_t bytes)
     void release(void* memory, size_t bytes)
     void keep_pages_small(void* memory, size_t bytes)
-    void prefault(void* memory, size_t bytes)
+    void make_ready(void* memory, size_t bytes, bint faulted_in)

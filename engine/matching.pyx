@@ -30,7 +30,7 @@ cdef class Engine:
 
     implementation = "cython"
 
-    def __cinit__(self, *, max_live_orders, client_ids_max):
+    def __cinit__(self, *, max_live_orders, client_ids_max, faulted_in=True):
         if not 1 <= max_live_orders <= LIVE_ORDERS_LIMIT or not 1 <= client_ids_max <= LIVE_ORDERS_LIMIT:
             raise ValueError(
                 f"max_live_orders ({max_live_orders}) and client_ids_max ({client_ids_max}) "
@@ -39,7 +39,7 @@ cdef class Engine:
         cdef uint64_t secret[2]
         drawn = os.urandom(sizeof(secret))
         memcpy(secret, <const char*>drawn, sizeof(secret))
-        self.core = core_make(max_live_orders, client_ids_max, secret)
+        self.core = core_make(max_live_orders, client_ids_max, secret, faulted_in)
         if self.core == NULL:
             raise MemoryError(
                 f"cannot reserve memory for {max_live_orders} live orders and {client_ids_max} client ids: "

@@ -65,4 +65,10 @@ static inline void prefault(void *memory, size_t bytes) {
 #endif
     for (volatile char *page = memory, *end = page + bytes; page < end; page += 4096) *page = 0;
 }
+
+/* A table that is used all over: faulted in now, or growing page by page as it fills. */
+static inline void make_ready(void *memory, size_t bytes, int faulted_in) {
+    if (faulted_in) prefault(memory, bytes);
+    else keep_pages_small(memory, bytes);
+}
 #endif

@@ -144,7 +144,8 @@ class Profile(Section):
     )
     order_entry: Literal["auto", "engine", "gateway"] = Field(
         default="auto",
-        description="who owns the order socket; auto: engine with one partition and a compiled engine, else gateway",
+        description="who owns the order socket; auto: engine with enable_hft_mode, one partition and a compiled engine, else "
+        "gateway",
     )
     gateways: int = Field(default=1, ge=1, le=64, description="gateway processes")
     partitions: list[Partition] = Field(
@@ -171,7 +172,10 @@ class Profile(Section):
         "alerts, in every environment: the breaker that acts on it comes with a later release",
     )
     enable_hft_mode: bool = Field(
-        default=True, description="prefer latency over memory and idle cores; host tuning, a later release, acts on it"
+        default=True,
+        description="latency before memory: order_entry auto may choose the engine, whose tables are faulted in at start, its "
+        "memory locked where the system allows it, its garbage collector frozen; false: auto is gateway, and memory is taken as "
+        "it is needed",
     )
     rollout: Rollout = Field(default=Rollout(), description="how changes are rolled out")
     accounts: list[Account] = Field(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import importlib
 import logging
 import signal
@@ -20,6 +19,7 @@ from stack.matcher.definitions import missing
 from stack.matcher.latency import JUDGE_S
 from stack.matcher.link_server import LinkServer
 from stack.matcher.listeners import bind, inherited
+from stack.matcher.memory import hold_in_memory
 from stack.matcher.partition import Partition
 from stack.matcher.refusal import EXIT_FAILED, StartRefused
 from stack.matcher.start import lock_data, open_partition
@@ -80,8 +80,9 @@ class Service:
 
             self._metrics = Metrics(partition, settings.latency_sample_rate, self._door)
             self._every(PUBLISH_S, self._metrics.publish)
-        gc.collect()
-        gc.freeze()
+        if settings.hft_mode:
+            partition.log.close()  # opened again when it is used: what a long replay mapped is not to be held in memory
+            hold_in_memory()
         logger.info("serving", extra={"fields": {"sequence": partition.durable_sequence, "halted": partition.halted}})
 
     async def _define(self, partition: Partition) -> None:

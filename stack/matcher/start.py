@@ -86,7 +86,10 @@ def open_partition(settings: EngineSettings, on_failed: Callable[[str], None]) -
         unfinished.unlink()
     try:
         book = engine.create(
-            settings.implementation, max_live_orders=settings.max_live_orders, client_ids_max=settings.client_ids_max
+            settings.implementation,
+            max_live_orders=settings.max_live_orders,
+            client_ids_max=settings.client_ids_max,
+            faulted_in=settings.hft_mode,
         )
     except (RuntimeError, ValueError) as error:
         raise StartRefused(str(error)) from None

@@ -38,6 +38,7 @@ def engine(release: Release, number: int, *, door: bool) -> dict[str, Any]:
         "max_orders_per_second": profile["trading"]["max_orders_per_second"],
         "max_latency_us": profile["max_latency_us"],
         "segment_bytes": knobs["segment_bytes"],
+        "hft_mode": profile["enable_hft_mode"],
     }
 
 
@@ -117,7 +118,8 @@ def owns_door(profile: Mapping[str, Any]) -> bool:
     wanted = profile["order_entry"]
     if wanted != "auto":
         return bool(wanted == "engine")
-    return len(profile["partitions"]) == 1 and profile["engine"]["implementation"] != "python" and compiled()
+    alone = len(profile["partitions"]) == 1
+    return bool(profile["enable_hft_mode"]) and alone and profile["engine"]["implementation"] != "python" and compiled()
 
 
 @functools.cache

@@ -78,6 +78,10 @@ def test_the_engine_owns_the_door_only_alone_and_compiled(monkeypatch, layout):
     assert not services.owns_door(release(partitions=two).profile)
     assert not services.owns_door(release(order_entry="gateway").profile)
     assert "orders" in components.desired(release(), layout)["engine-0"]["process"]["listens"]
+    assert components.desired(release(), layout)["engine-0"]["settings"]["hft_mode"] is True
+    small = components.desired(release(enable_hft_mode=False), layout)["engine-0"]
+    assert ("orders" in small["process"]["listens"], small["settings"]["hft_mode"]) == (False, False)
+    assert services.owns_door(release(enable_hft_mode=False, order_entry="engine").profile), "who says engine gets it"
     monkeypatch.setattr(services, "compiled", lambda: False)
     assert not services.owns_door(release().profile)
     assert "orders" not in components.desired(release(), layout)["engine-0"]["process"]["listens"]
