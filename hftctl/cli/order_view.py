@@ -13,6 +13,8 @@ from hftctl.errors import UsageError
 if TYPE_CHECKING:
     from hftctl.release import Revision
 
+SHOWN_APART = {"order_id", "status", "fills"}
+
 
 def show(body: Mapping[str, Any], format_: Format) -> None:
     if format_ is Format.JSON:
@@ -21,9 +23,7 @@ def show(body: Mapping[str, Any], format_: Format) -> None:
     order = body["order"]
     heading = order.get("order_id", "would be placed")
     output.put(f"{output.paint(str(heading), '1')} {order.get('status', '')}".rstrip())
-    for key, value in order.items():
-        if key not in {"order_id", "status", "fills"} and value is not None:
-            output.put(f"  {key:<16} {value}")
+    output.facts({key: value for key, value in order.items() if key not in SHOWN_APART and value is not None}, "  ")
     for fill in order.get("fills", []):
         output.put(f"  fill {fill['trade_id']}: {fill['quantity']} at {fill['price']} as {fill['liquidity']}")
 
