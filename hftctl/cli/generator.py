@@ -35,7 +35,8 @@ def run(module: str, name: str | None, words: Sequence[str], *, i_mean: str | No
     if code in WITH_REPORT and report:
         return report, code
     kind = WITHOUT.get(code, Failed)
-    raise kind(f"{module.rpartition('.')[2]}: {last or f'ended with exit code {code} and no report'}")
+    said = last.removeprefix(f"python -m {module}: error: ").removeprefix(f"{(verb := module.rpartition('.')[2])}: ")
+    raise kind(f"{verb}: {said or f'ended with exit code {code} and no report'}")
 
 
 def refuse_production(target: Target, i_mean: str | None) -> None:

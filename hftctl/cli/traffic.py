@@ -12,6 +12,8 @@ from hftctl.cli import traffic_report
 from hftctl.cli.options import Deployment, Format, Output, duration_s
 from hftctl.errors import NotFound, UsageError
 
+DURATION_MAX_S = 86_400.0
+
 IMean = Annotated[
     str | None, typer.Option("--i-mean", metavar="NAME", help="Yes, this deployment, though it is production.")
 ]
@@ -60,6 +62,8 @@ def load(
     """
     from hftctl.cli.generator import run, sync_probe
 
+    if not 0 < duration <= DURATION_MAX_S:
+        raise UsageError(f"--duration is {duration:g} s; it is above 0 and at most one day", hint="--duration 60s")
     if workers > clients:
         raise UsageError(f"{workers} workers for {clients} clients: each needs one", hint=f"--workers {clients}")
     words = ["--clients", str(clients), "--duration", str(duration), "--workers", str(workers), "--account", account]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import sysconfig
@@ -64,8 +65,17 @@ def build(*, progress: Report = silent) -> BuildResult:
         done = run([sys.executable, "setup.py", "-q", "build_ext", "--inplace"], timeout_s=BUILD_TIMEOUT_S, cwd=tree)
     except NotFound as error:
         raise Failed(f"cannot build the engine: {error.message}") from error
+    _now_fresh()
     progress(Progress("build", "ready", "compiled", done.duration_s))
     return BuildResult(True, "compiled", code_artifacts(), done.duration_s)
+
+
+def _now_fresh() -> None:
+    """A part that a newer shared source is no part of was not compiled again; without this it would look stale for ever."""
+    for folder in map(package_folder, PACKAGES):
+        for source in folder.rglob("*.pyx"):
+            for path in source.parent.glob(f"{source.stem}.*.so"):
+                os.utime(path)
 
 
 def build_if_stale(*, progress: Report = silent) -> BuildResult | None:

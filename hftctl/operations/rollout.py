@@ -129,8 +129,8 @@ def _intention(
 
 
 def _done_already(target: Target, release: Release, plan: Plan, request: Request) -> Revision | None:
-    """The revision that is this release, recorded, proved and standing, so that nothing is left to do."""
-    if plan.pending or target.journal().unsettled() is not None:
+    """The revision that is this release, recorded, proved and standing with its records, so that nothing is left to do."""
+    if plan.pending or target.journal().unsettled() is not None or not endpoint_of(target):
         return None
     last = next(reversed(target.revisions()), None)
     if last is None or last.release.hash != release.hash or (request.wait and not last.proof.get("orders")):

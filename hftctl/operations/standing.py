@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from hftctl import paths
-from hftctl.errors import NotFound, UsageError
+from hftctl.errors import DamageFound, NotFound, UsageError
 from hftctl.operations.terms import TargetFactory
 from hftctl.targets.base import Target
 
@@ -49,10 +49,10 @@ def open_standing(name: str | None, *, targets: TargetFactory = open_target) -> 
 
 
 def endpoint_of(target: Target) -> str:
-    """Base URL of the public door; empty while no configuration was ever written."""
+    """Base URL of the public door; empty while no configuration was ever written, or what was is damaged."""
     try:
         return target.endpoint()
-    except NotFound:
+    except (NotFound, DamageFound):
         return ""
 
 
@@ -64,5 +64,5 @@ def _target_of(deployment: str) -> str:
     except (ValueError, KeyError, TypeError) as error:
         raise NotFound(
             f"cannot tell where '{deployment}' stands: {paths.layout(deployment).release} is damaged ({error})",
-            hint=f"write it again: hftctl deploy {deployment}",
+            hint="write it again: hftctl deploy PROFILE",
         ) from error

@@ -157,10 +157,11 @@ def _verdict(
         if running:
             return "degraded", f"stopped, but still running: {', '.join(running)}", f"hftctl stop -p {name}"
         return "stopped", "stopped on request; everything on disk is kept", f"hftctl start -p {name}"
-    ill = [f"{c.component} {c.message or c.state}" for c in components if not (c.state == "running" and c.ready)]
-    silent = [f"engine-{p.partition} {p.error}" for p in partitions if p.error]
+    sick = [c for c in components if not (c.state == "running" and c.ready)]
+    ill = [_named(c.component, c.message or c.state) for c in sick]
+    silent = [_named(f"engine-{p.partition}", p.error) for p in partitions if p.error]
     missing = [change for change in differing if change.op is Op.CREATE]
-    ill += [f"{c.subject} {c.cause}" for c in missing if not any(text.startswith(f"{c.subject} ") for text in ill)]
+    ill += [_named(c.subject, c.cause) for c in missing if c.subject not in {one.component for one in sick}]
     if ill or silent:
         return "degraded", "; ".join(ill or silent), f"hftctl start -p {name}"
     halted = [str(p.partition) for p in partitions if p.engine.get("halted")]
@@ -171,6 +172,10 @@ def _verdict(
             f"hftctl resume -p {name} --why TEXT",
         )
     return "ready", "", ""
+
+
+def _named(subject: str, said: str) -> str:
+    return said if said.startswith(subject) else f"{subject}: {said}"
 
 
 def _drifted(differing: Sequence[Change], deployment: str) -> tuple[Finding, ...]:

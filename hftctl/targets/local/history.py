@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-from hftctl.errors import DamageFound
+from hftctl.errors import DamageFound, Refused
 from hftctl.paths import Layout, make_folder, write_atomic
 from hftctl.release import Release, Revision
+
+FORMAT = 1  # of both files; a higher one was written by a newer hftctl
 
 
 def revisions(layout: Layout) -> Sequence[Revision]:
@@ -15,7 +19,7 @@ def revisions(layout: Layout) -> Sequence[Revision]:
     found = []
     for path in sorted(layout.revisions.glob("[0-9]*.json")):
         try:
-            found.append(Revision.from_document(json.loads(path.read_bytes())))
+            found.append(Revision.from_document(_document(path)))
         except (ValueError, KeyError, TypeError) as error:
             raise DamageFound(
                 f"revision file {path} is damaged: {error}", hint=f"move it away: mv {path} {path}.damaged"
@@ -25,22 +29,36 @@ def revisions(layout: Layout) -> Sequence[Revision]:
 
 def record(layout: Layout, revision: Revision) -> None:
     make_folder(layout.revisions, mode=0o700)
-    write_atomic(
-        layout.revisions / f"{revision.number:06d}.json", json.dumps(revision.document(), indent=1), mode=0o600
-    )
+    write_atomic(layout.revisions / f"{revision.number:06d}.json", _text(revision.document()), mode=0o600)
 
 
 def write_release(layout: Layout, release: Release) -> None:
-    write_atomic(layout.release, json.dumps(release.document(), indent=1), mode=0o600)
+    write_atomic(layout.release, _text(release.document()), mode=0o600)
 
 
 def read_release(layout: Layout) -> Release | None:
     """None before the first deploy."""
     try:
-        return Release.from_document(json.loads(layout.release.read_bytes()))
+        return Release.from_document(_document(layout.release))
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
         raise DamageFound(
-            f"{layout.release} is damaged: {error}", hint=f"write it again: hftctl deploy {layout.name}"
+            f"{layout.release} is damaged: {error}", hint="write it again: hftctl deploy PROFILE"
         ) from error
+
+
+def _text(document: dict[str, Any]) -> str:
+    return json.dumps({"format": FORMAT, **document}, indent=1)
+
+
+def _document(path: Path) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads(path.read_bytes())
+    if not isinstance(read, dict):
+        raise TypeError("it is no mapping")
+    if int(read.get("format", FORMAT)) > FORMAT:
+        raise Refused(
+            f"{path} was written by a newer hftctl: its format is {read['format']}, and this one knows {FORMAT}",
+            hint="use that hftctl; this one has changed nothing",
+        )
+    return read

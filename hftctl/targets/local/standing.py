@@ -130,7 +130,7 @@ def status(layout: Layout) -> Sequence[ComponentStatus]:
             supervisor is not None,
             f"looks after {len(supervisor['processes'])} components"
             if supervisor
-            else f"nothing is restarted when it dies; repair with: hftctl start -p {layout.name}",
+            else f"does not run, so nothing that dies is restarted; repair with: hftctl start -p {layout.name}",
             pid=own.pid if own else None,
         )
     ]

@@ -128,3 +128,9 @@ def test_what_a_load_is_asked_for_reaches_the_process(
     assert (options.mix, options.symbols, options.target_rate) == ("orders+cancels", ["AAPL", "MSFT"], 5.0)
     assert options.sync_probe == Files("local").layout.data
     assert hftctl_("load", "--symbols", "AAPL,,").code == 2
+
+
+def test_a_load_of_no_time_is_refused_in_our_own_words(hftctl_: Hftctl) -> None:
+    for given in ("0s", "2d"):
+        ended = hftctl_("load", "--duration", given)
+        assert (ended.code, ended.err.startswith("error: --duration is ")) == (2, True)

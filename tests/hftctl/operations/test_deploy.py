@@ -1,6 +1,6 @@
 import pytest
 
-from hftctl.errors import Inconclusive, LockHeld, PlanStale, Refused
+from hftctl.errors import DamageFound, Inconclusive, LockHeld, PlanStale, Refused
 from hftctl.operations.deploy import apply_plan, deploy, plan
 from hftctl.operations.rollout import last_logs
 from hftctl.plan import saved
@@ -308,3 +308,21 @@ def test_evidence_shows_what_is_said_again_and_again_once(tmp_path):
     shown = last_logs(Talking(tmp_path, "fake"), "nginx")
     assert shown[-2:] == ("nginx: try 58", "nginx: bind() failed")
     assert len(shown) == len(set(shown)) == 15
+
+
+def test_a_deploy_whose_record_is_damaged_writes_it_again(run, tmp_path):
+    class Damaged(FakeTarget):
+        hurt = True
+
+        def endpoint(self):
+            if Damaged.hurt:
+                raise DamageFound("release.json is damaged")
+            return super().endpoint()
+
+        def begin(self, release):
+            super().begin(release)
+            Damaged.hurt = False
+
+    run(profile())
+    result = deploy(profile(), targets=lambda _target, name: Damaged(tmp_path, name), no_build=True, prove=proved)
+    assert (result.result, result.revision, Damaged.hurt) == ("ready", 1, False)

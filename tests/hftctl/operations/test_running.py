@@ -188,7 +188,7 @@ def test_an_engine_that_refuses_is_not_halted_and_says_why(home, targets):
     assert "stopped: the engine is stopping" in result.error.message
     report = status(None, targets=lambda _target, name: Refusing(home, name))
     assert report.state == "degraded"
-    assert "engine-0 stopped: the engine is stopping" in report.message
+    assert "engine-0: stopped: the engine is stopping" in report.message
 
 
 @pytest.mark.parametrize("why", ["", "  ", "x" * 45, "grün"])
