@@ -19,6 +19,7 @@ class Answer(StrEnum):
 class Readiness:
     answer: Answer
     message: str  # a sentence an operator can search for
+    progress: int = 0  # grows while it works through something long, and is waited for as long as it does
 
 
 class Actuator(Protocol):

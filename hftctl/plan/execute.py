@@ -121,7 +121,7 @@ class Execution:
             return None
         heard: Readiness | None = None
         heard_at = time.monotonic()
-        polls = 0
+        polls = progress = 0
         while True:
             try:
                 now = self._actuator.readiness(subject)
@@ -129,6 +129,9 @@ class Execution:
                 now = Readiness(Answer.FAILED, error.message)
             at = time.monotonic()
             ready = now.answer is Answer.READY
+            if now.progress > progress:
+                progress = now.progress
+                self._deadline = max(self._deadline, at + self._limits.no_activity_s)
             if now != heard:
                 heard, heard_at = now, at
                 told_below = now.answer is Answer.FAILED

@@ -95,6 +95,20 @@ def read_journal(directory: Path, partition: int) -> Iterator[Segment | Spare]:
         yield found
 
 
+def extent(directory: Path) -> int:
+    """About how many commands a journal holds: what its newest watermark says. No verdict; raises OSError."""
+    for number in reversed(segment_numbers(directory)):
+        with segment_path(directory, number).open("rb") as file:
+            head = file.read(HEADER_BYTES)
+        try:
+            header = SegmentHeader.decode(head)
+            watermark = read_watermark(head, header.epoch)
+        except JournalError:
+            continue  # a spare; if it is damage, the replay finds it
+        return watermark.sequence if watermark else header.first_sequence - 1
+    return 0
+
+
 def _torn_inside(newest: Segment, follower: Path) -> Damage:
     return Damage(f"{newest.path} offset {newest.end_offset}: {newest.torn}, and {follower.name} follows")
 

@@ -32,10 +32,11 @@ from stack.matcher.journal_files import (
     sync_directory,
     write_at,
 )
-from stack.matcher.journal_read import Damage, Segment, Spare, read_journal, replay
+from stack.matcher.journal_read import Damage, Segment, Spare, extent, read_journal, replay
 from stack.matcher.latency import DecisionLatency
 from stack.matcher.limits_file import Limits, hold_limits
 from stack.matcher.partition import Partition
+from stack.matcher.progress import ReplayProgress
 from stack.matcher.refusal import EXIT_DAMAGED, EXIT_LOCKED, StartRefused
 from stack.settings import EngineSettings
 from stack.wire.tables import Tables
@@ -95,14 +96,17 @@ def open_partition(settings: EngineSettings, on_failed: Callable[[str], None]) -
         raise StartRefused(str(error)) from None
     log = EventLog(Path(settings.data_dir) / "events")
     _forget_cached(directory)
+    progress = ReplayProgress(Path(settings.data_dir), extent(directory))
     try:
-        recovered = _replay_all(directory, settings.partition, book, log)
+        recovered = _replay_all(directory, settings.partition, book, log, progress)
     except Damage as damage:
         raise StartRefused(
             f"{damage}. The engine does not start on a damaged journal; look with: "
             f"python -m stack.matcher.verify --data {settings.data_dir}",
             exit_code=EXIT_DAMAGED,
         ) from None
+    finally:
+        progress.end()
     cut = log.finish_rebuild()
     if cut:
         logger.warning("cut %d events off the event log that the journal does not know", cut)
@@ -150,7 +154,9 @@ def _forget_cached(directory: Path) -> None:
             os.close(fd)
 
 
-def _replay_all(directory: Path, partition: int, book: MatchingEngine, log: EventLog) -> Recovered:
+def _replay_all(
+    directory: Path, partition: int, book: MatchingEngine, log: EventLog, progress: ReplayProgress
+) -> Recovered:
     newest: Segment | None = None
     spares: list[Spare] = []
     tables, events_hash, time_ns = Tables(), CHAIN_START, 0
@@ -162,6 +168,7 @@ def _replay_all(directory: Path, partition: int, book: MatchingEngine, log: Even
             continue
         for group in replay(book, found, events_hash):
             events_hash = group.events_hash
+            progress.reached(book.sequence)
             summary, differing = log.adopt(group.events)
             rewritten += differing
             for event in summary.of_no_order:

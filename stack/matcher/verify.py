@@ -44,7 +44,7 @@ class Verification:
         self._doubtful: list[tuple[int, bytes]] = []  # first ordinal and events of groups that the log has otherwise
         limits = read_limits(data_dir) or Limits(max_live_orders=1 << 20)
         self._engine: MatchingEngine = engine.create(
-            implementation, max_live_orders=limits.max_live_orders, client_ids_max=1 << 22
+            implementation, max_live_orders=limits.max_live_orders, client_ids_max=1 << 22, faulted_in=False
         )
         self.report: dict[str, Any] = {"data": str(data_dir), "verdict": "whole", "problems": []}
 

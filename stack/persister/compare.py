@@ -38,7 +38,10 @@ Row = tuple[int | str, ...]
 def journal_rows(settings: EngineSettings) -> Iterator[Row]:
     """The row of every event of the journal; raises Damage and OSError."""
     book = engine.create(
-        settings.implementation, max_live_orders=settings.max_live_orders, client_ids_max=settings.client_ids_max
+        settings.implementation,
+        max_live_orders=settings.max_live_orders,
+        client_ids_max=settings.client_ids_max,
+        faulted_in=False,
     )
     events_hash = CHAIN_START
     for found in read_journal(Path(settings.data_dir) / "journal", settings.partition):

@@ -16,9 +16,11 @@ from hftctl.plan.change import Spec
 from hftctl.targets.admin import ask
 from hftctl.targets.local import credentials, nginx, services
 from hftctl.targets.local.components import kind, number
+from hftctl.targets.local.process import read_record
 from hftctl.targets.unix import connect
 
 ASK_TIMEOUT_S = 2.0
+REPLAYING = "replaying.json"  # in the partition's folder, see stack/matcher/progress.py
 
 READY = Answer.READY
 WAITING = Answer.WAITING
@@ -91,11 +93,26 @@ def _redis(layout: Layout, spec: Spec) -> Readiness:
 
 
 def _engine(layout: Layout, partition: int) -> Readiness:
+    if (replaying := _replaying(layout, partition)) is not None:
+        return replaying
     try:
         status = ask(layout.admin_socket(partition), {"command": "status"}, timeout_s=ASK_TIMEOUT_S)
     except NotFound:
         return Readiness(WAITING, f"engine-{partition} is starting: its admin door does not answer yet")
     return engine_answer(partition, status)
+
+
+def _replaying(layout: Layout, partition: int) -> Readiness | None:
+    """An engine opens its doors when it has replayed its journal; until then it writes down how far it is."""
+    try:
+        found = json.loads((layout.partition(partition) / REPLAYING).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    record = read_record(layout.run, f"engine-{partition}")
+    if record is None or record.identity.pid != found["pid"]:
+        return None  # left by one that was killed
+    done, of = found["replayed"], found["of"]
+    return Readiness(WAITING, f"engine-{partition} is replaying {done} of {of} commands of its journal", done)
 
 
 def engine_answer(partition: int, status: Mapping[str, Any]) -> Readiness:

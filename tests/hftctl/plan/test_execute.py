@@ -108,6 +108,17 @@ def test_silence_fails_before_the_time_limit(execute):
     assert "is starting (nothing new for" in execution.apply().cause
 
 
+def test_what_makes_progress_is_waited_for_beyond_the_time_limit(execute):
+    steps = [(Answer.WAITING, f"is replaying {n} of 20", n) for n in range(1, 21)]
+    parts = Parts(answers={"a": [*steps, (Answer.READY, "up")]})
+    execution, heard, _ = execute(parts, {"a": {}}, timeout_s=0.05, no_activity_s=3600)
+    assert execution.apply() is None
+    assert heard[-1].elapsed_s > 0.05
+    parts = Parts(answers={"b": steps[:5]})
+    execution, _, _ = execute(parts, {"b": {}}, timeout_s=0.05, no_activity_s=0.2)
+    assert execution.apply().cause.startswith("b: is replaying 5 of 20 (nothing new for")
+
+
 def test_evidence_is_taken_before_anything_is_reverted(execute):
     parts = Parts(answers={"b": [(Answer.FAILED, "gone")]})
     execution, _, _ = execute(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from engine.records import RECORD_BYTES, Side
 from stack.matcher.journal_files import prepare_segment
 from stack.matcher.journal_read import Damage, Segment, read_journal
 from stack.matcher.partition import Partition
+from stack.matcher.progress import ReplayProgress
 from stack.matcher.refusal import EXIT_DAMAGED, StartRefused
 from stack.matcher.verify import Verification
 from stack.settings import EngineSettings
@@ -222,6 +225,23 @@ def test_records_with_no_zeros_after_them_are_read(segments: EngineSettings) -> 
     assert [item.sequence for item in found] == [20, 40, 60, 80, 94]
     with pytest.raises(Damage, match="partition 0 in the header, 5 was due"):
         list(read_journal(segment(segments).parent, 5))
+
+
+def test_a_long_replay_says_how_far_it_is(segments: EngineSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Path(segments.data_dir) / "replaying.json"
+    heard = []
+
+    class Heard(ReplayProgress):
+        def reached(self, sequence: int) -> None:
+            super().reached(sequence)
+            heard.append(json.loads(path.read_bytes()))
+
+    monkeypatch.setattr("stack.matcher.progress.EVERY_S", 0.0)
+    monkeypatch.setattr("stack.matcher.start.ReplayProgress", Heard)
+    assert sequence_after_start(segments) == 94
+    assert [said["replayed"] for said in heard] == sorted({said["replayed"] for said in heard})
+    assert heard[-1] == {"pid": os.getpid(), "replayed": 94, "of": 94}
+    assert not path.exists()
 
 
 def test_verify_finds_a_false_event_and_a_false_index(written: EngineSettings) -> None:
