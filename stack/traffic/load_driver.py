@@ -59,6 +59,7 @@ class Counts(msgspec.Struct):
     retries: int = 0
     late: int = 0  # sent more than 1 ms after they were meant to be
     not_sent: int = 0  # meant to be sent, and no client was free before the end
+    too_late: int = 0  # cancels of orders that were filled meanwhile; among `ok`
     latency_us: dict[int, int] = {}
     errors: dict[str, int] = {}
     cpu_s: float = 0.0
@@ -197,12 +198,14 @@ class Driver:
 
     def _finish(self, slot: Slot, status: int, body: bytes) -> None:
         now_ns = time.monotonic_ns()
-        ok = 200 <= status < 300
+        too_late = _too_late(slot.request, status, body)
+        ok = 200 <= status < 300 or too_late
         if slot.since_ns >= self._from_ns:
             counts = self.counts
             counts.requests += 1
             if ok:
                 counts.ok += 1
+                counts.too_late += too_late
                 counts.in_time += now_ns <= self._end_ns
                 self._latency[(now_ns - slot.since_ns) // 1000] += 1
             else:
@@ -285,6 +288,13 @@ class Driver:
         await asyncio.sleep(0)
         if self._history is not None:
             self._history.flush()
+
+
+def _too_late(request: Request | None, status: int, body: bytes) -> bool:
+    """Whether a cancel met an order that was filled meanwhile: that is the right answer, and no failure."""
+    return (
+        status == 409 and request is not None and request.op == "cancel" and _name(status, body) == "409 order_closed"
+    )
 
 
 def _name(status: int, body: bytes) -> str:

@@ -20,7 +20,7 @@ def merged(workers: Iterable[Counts]) -> tuple[Counts, HdrHistogram]:
     histogram = HdrHistogram(1, LATENCY_US_MAX, 3)
     errors: Counter[str] = Counter()
     for counts in workers:
-        for name in ("requests", "in_time", "ok", "retries", "late", "not_sent", "cpu_s"):
+        for name in ("requests", "in_time", "ok", "retries", "late", "not_sent", "too_late", "cpu_s"):
             setattr(total, name, getattr(total, name) + getattr(counts, name))
         errors.update(counts.errors)
         for value_us, count in counts.latency_us.items():
@@ -53,6 +53,7 @@ def report(total: Counts, histogram: HdrHistogram, *, duration_s: float, rate: f
         "retries": total.retries,
         "sent_late": total.late,
         "not_sent": total.not_sent,
+        "cancels_too_late": total.too_late,
         "errors": total.errors,
         "generator_cpu_us_per_request": round(total.cpu_s * 1e6 / total.requests, 1) if total.requests else None,
     }

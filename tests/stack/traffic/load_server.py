@@ -32,6 +32,7 @@ class Server(socketserver.ThreadingTCPServer):
         self.seen: Counter[str] = Counter()
         self.bodies: dict[str, set[bytes]] = {}
         self.cancelled: list[str] = []
+        self.fills_at_once = False  # every cancel comes too late
         self.mass_cancels: list[str] = []
         self.keys: set[str | None] = set()
         self.guard = threading.Lock()
@@ -62,7 +63,10 @@ class Handler(BaseHTTPRequestHandler):
         server = self.server
         if self.path.startswith("/orders/"):
             server.cancelled.append(self.path.removeprefix("/orders/"))
-            self._answer(200, {"status": "cancelled"})
+            if server.fills_at_once:
+                self._answer(409, {"code": "order_closed", "message": "the order is filled", "field": None})
+            else:
+                self._answer(200, {"status": "cancelled"})
         else:
             server.mass_cancels.append(self.path)
             self._answer(200, {"account": "load", "cancelled": 7, "repeated": False})

@@ -127,6 +127,14 @@ def test_cancels_name_open_orders_of_the_same_run() -> None:
     assert len(set(server.cancelled)) == len(server.cancelled)
 
 
+def test_a_cancel_of_an_order_that_was_filled_meanwhile_is_no_failure() -> None:
+    with serving() as server:
+        server.fills_at_once = True
+        code, document, err = run(server, *SHORT, "--mix", "orders+cancels")
+    assert (code, document["success_percent"], document["errors"]) == (0, 100, {}), err
+    assert 0 < document["cancels_too_late"] <= len(server.cancelled)
+
+
 def test_an_interrupted_load_cancels_what_it_left_and_reports() -> None:
     with serving() as server:
         process = start(server, "--clients", "2", "--duration", "60", "--warmup", "0")
