@@ -119,9 +119,9 @@ def main(arguments: list[str] | None = None) -> int:
         postgres = load(options.postgres, PersisterSettings).postgres
         report = compare(settings, postgres, wait_s=options.wait_s)
     except Damage as error:
-        return _fail(options, 10, f"the journal is damaged: {error}")
+        return _fail(10, f"the journal is damaged: {error}")
     except (OSError, psycopg.Error, msgspec.ValidationError, msgspec.DecodeError) as error:
-        return _fail(options, 13, f"cannot compare PostgreSQL with the journal: {error}".strip())
+        return _fail(13, f"cannot compare PostgreSQL with the journal: {error}".strip())
     if options.json:
         print(json.dumps(report, default=str))
     else:
@@ -135,10 +135,8 @@ def main(arguments: list[str] | None = None) -> int:
     return 0 if report["equal"] else 10
 
 
-def _fail(options: argparse.Namespace, code: int, message: str) -> int:
-    if options.json:
-        print(json.dumps({"error": message}))
-    print(message, file=sys.stderr)
+def _fail(code: int, message: str) -> int:
+    print(f"compare: {message}", file=sys.stderr)
     return code
 
 

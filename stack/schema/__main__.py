@@ -79,9 +79,9 @@ def main(arguments: list[str] | None = None) -> int:
         postgres = _postgres(options)
         report = run(options.verb, postgres, create=options.create_database)
     except SchemaError as error:
-        return _fail(options, 7, str(error))
+        return _fail(7, str(error))
     except (psycopg.Error, OSError, msgspec.ValidationError, msgspec.DecodeError) as error:
-        return _fail(options, 13, f"cannot {options.verb} the schema: {error}".strip())
+        return _fail(13, f"cannot {options.verb} the schema: {error}".strip())
     if options.json:
         print(json.dumps(report))
     else:
@@ -105,10 +105,8 @@ def _postgres(options: argparse.Namespace) -> Postgres:
     )
 
 
-def _fail(options: argparse.Namespace, code: int, message: str) -> int:
-    if options.json:
-        print(json.dumps({"error": message}))
-    print(message, file=sys.stderr)
+def _fail(code: int, message: str) -> int:
+    print(f"schema: {message}", file=sys.stderr)
     return code
 
 

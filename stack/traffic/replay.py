@@ -222,11 +222,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         report = replay(options)
     except (Refusal, UnknownFile) as error:
-        return _fail(options, 7, str(error))
+        return _fail(7, str(error))
     except ValueError as error:
-        return _fail(options, 2, str(error))
+        return _fail(2, str(error))
     except (Unanswered, OSError) as error:
-        return _fail(options, 13, f"cannot replay {options.file}: {error}")
+        return _fail(13, f"cannot replay {options.file}: {error}")
     if options.json:
         print(json.dumps(report))
     else:
@@ -240,10 +240,8 @@ def main(arguments: list[str] | None = None) -> int:
     return 10 if report["mismatches"] else 0
 
 
-def _fail(options: argparse.Namespace, code: int, message: str) -> int:
-    if options.json:
-        print(json.dumps({"error": message}))
-    print(message, file=sys.stderr)
+def _fail(code: int, message: str) -> int:
+    print(f"replay: {message}", file=sys.stderr)
     return code
 
 
