@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import sys
@@ -15,31 +16,10 @@ import typer
 from hftctl import paths
 from hftctl.cli import output
 from hftctl.cli.light import ReaderLeft
-from hftctl.errors import HftctlError, Interrupted, UsageError
+from hftctl.errors import HftctlError, Interrupted, NotReverted, UsageError
 
+DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 LEFT = (ReaderLeft, BrokenPipeError)
-
-
-def open_streams() -> None:
-    """A service manager or `>&-` may have closed what Python then leaves out; the next file opened would take its place."""
-    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
-        if getattr(sys, name) is None:
-            handle = os.open(os.devnull, os.O_RDONLY if mode == "r" else os.O_WRONLY)
-            if handle != number:
-                os.dup2(handle, number)
-                os.close(handle)
-            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
-
-
-def check_words(words: Sequence[str]) -> None:
-    """What is typed goes into journals, documents and requests, all of them UTF-8."""
-    for place, word in enumerate(words, start=1):
-        try:
-            word.encode()
-        except UnicodeEncodeError:
-            raise UsageError(
-                f"word {place} of the command line is not UTF-8: {os.fsencode(word)!r}", hint="type it in UTF-8"
-            ) from None
 
 
 def guarded(command: Callable[[], int], words: Sequence[str], *, debug: bool) -> int:
@@ -69,7 +49,7 @@ def _answer(error: BaseException, words: Sequence[str]) -> int:
     elif isinstance(error, KeyboardInterrupt | typer.Abort):
         known = Interrupted("interrupted", hint="see what stands: hftctl status")
     else:
-        known = _ours(error, words)
+        known = _surroundings(error) or _ours(error, words)
     try:
         output.error(known, as_json=wants_json(words) and not isinstance(known, output.Unwritten))
     except output.Unwritten:
@@ -91,6 +71,23 @@ def wants_json(words: Sequence[str]) -> bool:
     return any(
         word in {"-ojson", "--output=json"} or (word in {"-o", "--output"} and following == "json")
         for word, following in pairs
+    )
+
+
+def _surroundings(error: BaseException) -> HftctlError | None:
+    """What is wrong with the machine and not with us."""
+    if not isinstance(error, OSError):
+        return None
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return UsageError("the working directory does not exist any more", hint="cd to one that does")
+    if error.errno not in DISK_TROUBLE:
+        return None
+    where = f" {error.filename}" if error.filename else ""
+    return NotReverted(
+        f"cannot write{where}: {error.strerror}; what was begun stays as it is",
+        hint="mend the disk, then see how to go on: hftctl status",
     )
 
 

@@ -1,24 +1,20 @@
-"""Starts a traffic process against a deployment and reads its report. Its talk goes on to stderr as it comes."""
+"""Starts a traffic process against a deployment and reads its report."""
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import IO, Any
+from typing import Any
 
 from hftctl import paths
-from hftctl.cli import output
+from hftctl.cli.sender import WITH_REPORT, ended
 from hftctl.cli.trading import trader
-from hftctl.errors import BelowTarget, DamageFound, Failed, HftctlError, Interrupted, NotFound, Refused, UsageError
+from hftctl.errors import Failed, HftctlError, NotFound, Refused, UsageError
 from hftctl.targets.base import Target
 
-END_S = 15.0
-WITH_REPORT = (0, BelowTarget.exit_code, DamageFound.exit_code, Interrupted.exit_code)
 WITHOUT: dict[int, type[HftctlError]] = {kind.exit_code: kind for kind in (UsageError, Refused, NotFound)}
 
 
@@ -30,7 +26,7 @@ def run(module: str, name: str | None, words: Sequence[str], *, i_mean: str | No
     with _key_file(who.api_key) as handle:
         if handle is not None:
             argv += ["--api-key-file", f"/dev/fd/{handle}"]
-        said, last, code = _ended(argv, [] if handle is None else [handle])
+        said, last, code = ended(argv, [] if handle is None else [handle])
     report = _report(said)
     if code in WITH_REPORT and report:
         return report, code
@@ -73,40 +69,6 @@ def _key_file(key: str | None) -> Iterator[int | None]:
         yield reader
     finally:
         os.close(reader)
-
-
-def _ended(argv: Sequence[str], pass_fds: Sequence[int]) -> tuple[str, str, int]:
-    """All of stdout, the last line of stderr (kept back, for it is the error of a process that failed), the exit code."""
-    folder = paths.package_folder("stack").parent
-    with subprocess.Popen(
-        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder, pass_fds=pass_fds
-    ) as process:
-        held: list[str] = []
-        talk = threading.Thread(target=_forward, args=(process.stderr, held), daemon=True)
-        talk.start()
-        try:
-            said = process.stdout.read() if process.stdout else ""
-        except KeyboardInterrupt:
-            # The terminal told the process too: it cancels what it left and reports. A second Ctrl-C leaves at once.
-            patience = threading.Timer(END_S, process.kill)
-            patience.start()
-            said = process.stdout.read() if process.stdout else ""
-            patience.cancel()
-        except BaseException:
-            process.kill()
-            raise
-        process.wait()
-        talk.join()
-    if process.returncode in WITH_REPORT and held:
-        output.say(held.pop())
-    return said, held[-1] if held else "", process.returncode
-
-
-def _forward(stream: IO[str] | None, held: list[str]) -> None:
-    for line in stream or ():
-        if held:
-            output.say(held.pop())
-        held.append(line.rstrip("\n"))
 
 
 def _report(said: str) -> dict[str, Any]:

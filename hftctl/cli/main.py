@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import hftctl
-from hftctl.cli import boundary, confirm
+from hftctl.cli import boundary, confirm, streams
 from hftctl.cli.commands import register
 from hftctl.cli.light import Group, lighten
 
@@ -55,7 +55,7 @@ def hftctl_command(
 
 def run(argv: Sequence[str]) -> int:
     """Run one command line and return its exit code; nothing but SystemExit of shell completion gets out."""
-    boundary.open_streams()
+    streams.open_streams()
     end = argv.index("--") if "--" in argv else len(argv)
     switches = SWITCHES.intersection(argv[:end])
     words = [word for index, word in enumerate(argv) if index >= end or word not in SWITCHES]
@@ -64,7 +64,7 @@ def run(argv: Sequence[str]) -> int:
         os.environ["NO_COLOR"] = "1"
 
     def command() -> int:
-        boundary.check_words(words)
+        streams.check_words(words)
         code = app(words, prog_name="hftctl", standalone_mode=False)
         return code if isinstance(code, int) else 0
 

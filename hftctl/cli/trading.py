@@ -58,7 +58,8 @@ def _meaning(tried: str, status: int, read: Mapping[str, Any]) -> HftctlError:
     if read.get("outcome") == "unknown" or read.get("code") == "outcome_unknown" or status == 502:
         return _unknown(said)
     if status in (401, 403, 404):
-        hint = f"set {KEY_VARIABLE}" if status != 404 else ""
+        given = f"{KEY_VARIABLE} is set: without it the deployment's own operator key is used"
+        hint = "" if status == 404 else given if os.environ.get(KEY_VARIABLE) else f"set {KEY_VARIABLE}"
         return NotFound(f"{tried}: {said}", hint=hint)
     if status >= 500 and status not in (503, 504):
         return Failed(f"{tried}: {status} {said}")

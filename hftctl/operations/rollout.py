@@ -7,6 +7,7 @@ help nobody, and the result is `failed`, saying what stands.
 from __future__ import annotations
 
 import getpass
+import os
 import secrets
 import socket
 import time
@@ -53,7 +54,7 @@ def actor() -> str:
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
-        user = "unknown"  # a container's UID without a name
+        user = f"uid {os.geteuid()}"  # a container's, without a name
     return f"{user}@{socket.gethostname()}"
 
 

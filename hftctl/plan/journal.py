@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hftctl.errors import DamageFound
+from hftctl.errors import DamageFound, Refused
 from hftctl.paths import make_folder, sync_folder, write_atomic
 from hftctl.plan.change import Change, Op, Spec
 
@@ -132,7 +132,13 @@ class RolloutJournal:
             "baseline": baseline,
             "inherited": inherited,
         }
-        self._append(entry)
+        try:
+            self._append(entry)
+        except OSError as error:
+            raise Refused(
+                f"cannot {verb}: {self.path} cannot be written ({error.strerror}), so nothing was changed",
+                hint="make room on that disk, or mend its rights; hftctl halt needs neither",
+            ) from error
         return _rollout(entry)
 
     def intent(self, change: int) -> None:

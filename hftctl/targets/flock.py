@@ -28,8 +28,9 @@ def hold(path: Path, *, deployment: str, holder: str, why: str, wait_s: float, s
     handle = _acquire(path, deployment, why, wait_s, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
     try:
         record = {"holder": holder, "pid": os.getpid(), "since_ns": time.time_ns(), "why": why, "shared": shared}
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps(record).encode(), 0)
+        with suppress(OSError):  # nor from taking it: the lock is the kernel's, the record only says whose
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, json.dumps(record).encode(), 0)
         yield
     finally:
         with suppress(OSError):  # a full disk must not keep us from letting go

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pty
 import signal
@@ -160,3 +161,26 @@ def test_talk_that_nobody_reads_stops_no_work() -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=writer)
     os.close(writer)
     assert done.stdout == b"done"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_disk_that_takes_nothing_is_no_bug_of_ours(capsys: pytest.CaptureFixture[str], number: int) -> None:
+    ended = guarded(capsys, OSError(number, os.strerror(number), "/somewhere/rollout.journal"))
+    assert ended.code == 4
+    assert ended.err.startswith(
+        f"error: cannot write /somewhere/rollout.journal: {os.strerror(number)}; what was begun"
+    )
+
+
+def test_a_working_directory_that_is_gone_is_said(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    code = "import os, sys; os.rmdir(os.getcwd()); from hftctl.cli.main import run; sys.exit(run(['plan', 'x.yaml']))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=gone,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, "bug" in done.stderr) == (2, False)

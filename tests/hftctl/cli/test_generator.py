@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import select
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +20,7 @@ from stack.traffic.load_driver import Counts
 from stack.traffic.load_report import merged, report
 from tests.hftctl.cli.conftest import Door, Ended, Files, Hftctl
 
+ROOT = Path(__file__).parents[3]
 PRETEND = "tests.hftctl.cli.pretend"
 
 
@@ -49,7 +55,7 @@ def test_the_report_of_a_load_is_what_its_schema_says(
     deployed: Ended, hftctl_: Hftctl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = report(*merged([]), duration_s=1.0, rate=100.0)
-    monkeypatch.setattr("hftctl.cli.generator._ended", lambda *_: (json.dumps(made), "", 0))
+    monkeypatch.setattr("hftctl.cli.generator.ended", lambda *_: (json.dumps(made), "", 0))
     document = hftctl_("load", "--rate", "100", "-o", "json").document("Load")
     assert document["loop"].startswith("open loop")
     assert "latency_ms" in hftctl_("load").out
@@ -105,7 +111,7 @@ def test_a_load_below_its_target_says_what_was_missed(
 ) -> None:
     counts = Counts(requests=100, in_time=97, ok=97, errors={"503": 3})
     made = report(*merged([counts]), duration_s=1.0, rate=0.0) | {"target_per_s": 2000.0}
-    monkeypatch.setattr("hftctl.cli.generator._ended", lambda *_: (json.dumps(made), "", 11))
+    monkeypatch.setattr("hftctl.cli.generator.ended", lambda *_: (json.dumps(made), "", 11))
     ended = hftctl_("load", "--target-rate", "2000")
     assert ended.code == 11
     assert "error: the load is below its target: 3 of 100 requests failed, 97.0 orders per second" in ended.err
@@ -122,7 +128,7 @@ def test_what_a_load_is_asked_for_reaches_the_process(
         asked.extend(argv)
         return made, "", 0
 
-    monkeypatch.setattr("hftctl.cli.generator._ended", end)
+    monkeypatch.setattr("hftctl.cli.generator.ended", end)
     assert hftctl_("load", "--mix", "orders+cancels", "--symbols", "AAPL, MSFT", "--target-rate", "5").code == 0
     options = arguments(asked[3:])  # as the process itself reads them
     assert (options.mix, options.symbols, options.target_rate) == ("orders+cancels", ["AAPL", "MSFT"], 5.0)
@@ -134,3 +140,19 @@ def test_a_load_of_no_time_is_refused_in_our_own_words(hftctl_: Hftctl) -> None:
     for given in ("0s", "2d"):
         ended = hftctl_("load", "--duration", given)
         assert (ended.code, ended.err.startswith("error: --duration is ")) == (2, True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_orders_end_with_whoever_asked_for_them(tmp_path: Path, number: int) -> None:
+    sender = tmp_path / "sender.py"
+    talk = "print(os.getpid(), file=sys.stderr); print('sends', file=sys.stderr, flush=True)"
+    sender.write_text(f"import os, signal, sys\n{talk}\nsignal.pause()\n")
+    code = f"import sys; from hftctl.cli.sender import ended; ended([sys.executable, {str(sender)!r}], [])"
+    ours = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    assert ours.stderr is not None
+    theirs = os.pidfd_open(int(ours.stderr.readline()))
+    ours.send_signal(number)
+    ours.wait()
+    assert select.select([theirs], [], [], 20)[0], "it still sends"
+    os.close(theirs)
+    ours.stderr.close()

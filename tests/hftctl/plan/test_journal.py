@@ -1,6 +1,8 @@
+import resource
+
 import pytest
 
-from hftctl.errors import DamageFound
+from hftctl.errors import DamageFound, Refused
 from hftctl.plan import journal as module
 from hftctl.plan.change import Change, Op
 from hftctl.plan.journal import RolloutJournal
@@ -105,3 +107,21 @@ def test_the_file_stays_bounded_and_keeps_the_newest_whole(journal, monkeypatch)
 def test_the_file_is_private(journal):
     begin(journal)
     assert journal.path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_rollout_that_cannot_be_recorded_is_refused_before_anything_changes(tmp_path):
+    journal = RolloutJournal(tmp_path / "rollout.journal")
+    begin(journal)
+    journal.end("ready")
+    size, (soft, hard) = journal.path.stat().st_size, resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 10, hard))
+    try:
+        with pytest.raises(
+            Refused, match=r"cannot deploy: .* cannot be written .File too large., so nothing was changed"
+        ):
+            begin(journal, "r2")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert journal.interrupted() is None
+    begin(journal, "r3")
+    assert [rollout.id for rollout in journal.rollouts()] == ["r1", "r3"], "what was half written is cut off"
