@@ -27,6 +27,7 @@ from engine.records import Event as EventRecord
 from stack.keys import Keys
 from stack.matcher.door_refusals import refused
 from stack.matcher.door_sweep import Sweeper
+from stack.matcher.listeners import BACKLOG
 from stack.wire.frames import Outcome
 
 logger = logging.getLogger(__name__)
@@ -55,8 +56,7 @@ cdef class Door:
     cdef tuple busy, conflict   # the same
     cdef Text body              # scratch: the body of the answer that is being written
     cdef Command* commands      # scratch: the batch that is being read
-    cdef public object server
-    cdef readonly object sweeper
+    cdef readonly object server, sweeper
     cdef bint stopping
     cdef readonly unsigned long long taken, deferred   # requests
 
@@ -394,7 +394,7 @@ async def serve(loop, partition, settings, listener):
     keys = Keys(settings.api_keys_file) if settings.authentication == "api_key" else None
     door = Door(partition, keys)
     # Not create_unix_server: from Python 3.13 on it removes the path, on which a supervisor keeps listening.
-    door.server = await loop.create_server(lambda: Connection(door), sock=listener)
+    door.server = await loop.create_server(lambda: Connection(door), sock=listener, backlog=BACKLOG)
     door.sweeper = Sweeper(loop, door.connections)
     logger.info("taking orders on %s", listener.getsockname())
     return door

@@ -34,7 +34,7 @@ cdef inline bint has_bare_line_end(const char* p, size_t length) noexcept nogil:
     cdef const char* end = p + length
     cdef const char* at = <const char*>memchr(p, c'\n', length)
     while at != NULL:
-        if at == p or at[-1] != c'\r':
+        if at == p or (at - 1)[0] != c'\r':
             return True
         at = <const char*>memchr(at + 1, c'\n', end - at - 1)
     return False

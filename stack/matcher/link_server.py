@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from engine.records import COMMAND_BYTES, EVENT_BYTES, RULES_VERSION, CommandKind
-from stack.matcher.long_polls import LongPolls
+from stack.matcher.long_polls import LongPolls, TooManyPolls
 from stack.matcher.partition import Partition
 from stack.matcher.queries import EventsQuery, Queries, UnknownSymbol, decoder
 from stack.wire.frames import PROTOCOL, REPLY, FrameError, FrameReader, FrameType, frame
@@ -114,6 +114,7 @@ class LinkConnection(asyncio.Protocol):
     def connection_lost(self, _error: Exception | None) -> None:
         self._open = False
         self._server.gone(self)
+        self._server.polls.forget(self)
         if self._hello_timer is not None:
             self._hello_timer.cancel()
 
@@ -178,13 +179,15 @@ class LinkConnection(asyncio.Protocol):
         try:
             query = decoder.decode(payload)
             if isinstance(query, EventsQuery):
-                self._server.polls.ask(query, answered)
+                self._server.polls.ask(query, answered, self)
             else:
                 self._server.queries.ask(query, answered, lost)
         except msgspec.DecodeError as error:
             self._error("bad_query", str(error), request)
         except UnknownSymbol as error:
             self._error("unknown_symbol", str(error), request)
+        except TooManyPolls as error:
+            self._error("too_many_polls", str(error), request)
 
     # ---- out: the partition's ReplyTarget
 

@@ -16,7 +16,7 @@ from stack.matcher.refusal import StartRefused
 from stack.wire.link import is_path
 
 VARIABLE = "HFTCTL_LISTEN_FDS"
-BACKLOG = 1024
+BACKLOG = 4096  # as many as a worker of nginx has connections; the kernel takes its somaxconn if that is less
 
 
 def inherited() -> dict[str, socket.socket]:

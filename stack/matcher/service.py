@@ -18,7 +18,7 @@ from stack.matcher.admin_server import LINE_BYTES_MAX, AdminServer
 from stack.matcher.definitions import missing
 from stack.matcher.latency import JUDGE_S
 from stack.matcher.link_server import LinkServer
-from stack.matcher.listeners import bind, inherited
+from stack.matcher.listeners import BACKLOG, bind, inherited
 from stack.matcher.memory import hold_in_memory
 from stack.matcher.partition import Partition
 from stack.matcher.refusal import EXIT_FAILED, StartRefused
@@ -70,7 +70,7 @@ class Service:
         # Not start_unix_server: from Python 3.13 on it removes the path, on which a supervisor may keep listening.
         self._servers.append(await asyncio.start_server(admin.serve, sock=listener, limit=LINE_BYTES_MAX))
         listener = listeners.get("link") or bind(settings.link_socket, 0o600)
-        self._servers.append(await self._loop.create_server(link.protocol, sock=listener))
+        self._servers.append(await self._loop.create_server(link.protocol, sock=listener, backlog=BACKLOG))
         if settings.order_socket is not None:
             self._door = await self._open_door(partition, listeners.get("orders"), settings.order_socket)
         if partition.latency.measures:

@@ -21,7 +21,7 @@ from engine.records import EventKind, Reason, Side
 from stack.settings import EngineSettings
 from stack.wire.frames import FrameReader, FrameType, Outcome, frame
 from stack.wire.link import LinkLost, QueryRefused
-from tests.stack.matcher.engines import ROOT, Process, cancel, new
+from tests.stack.matcher.engines import IMPLEMENTATIONS, ROOT, Process, cancel, new
 
 
 def run(test: Coroutine[Any, Any, Any]) -> Any:
@@ -206,6 +206,48 @@ def test_a_peer_that_speaks_something_else_is_told_and_closed(process: Process) 
         frames = [kind for kind, *_ in FrameReader().feed(data)]
         assert frames[-1] == FrameType.ERROR, sent
     assert ask_admin(process, command="status")["durable_sequence"] == 4
+
+
+def test_hundreds_of_clients_wait_for_an_engine_that_is_away(process: Process, tmp_path: Path) -> None:
+    """The engine listens on the inherited sockets once more; that must not make their backlogs shorter."""
+    listeners = {name: socket.socket(socket.AF_UNIX) for name in ("link", "orders")}
+    for name, listener in listeners.items():
+        listener.bind(str(tmp_path / f"{name}.sock"))
+        listener.listen(1000)
+    fds = {name: listener.fileno() for name, listener in listeners.items()}
+    if "cython" in IMPLEMENTATIONS:
+        process.settings = replace(process.settings, order_socket="orders.sock")
+    process.start(pass_fds=list(fds.values()), environment={"HFTCTL_LISTEN_FDS": json.dumps(fds)})
+    ask_when_up(process)
+    process.end(signal.SIGKILL)
+    clients = []
+    for name, listener in listeners.items():
+        for _ in range(300):
+            clients.append(socket.socket(socket.AF_UNIX))
+            clients[-1].setblocking(False)
+            clients[-1].connect(str(tmp_path / f"{name}.sock"))  # BlockingIOError: the backlog is full
+        listener.close()
+    for client in clients:
+        client.close()
+
+
+def test_one_connection_cannot_pile_up_long_polls(process: Process) -> None:
+    async def test() -> None:
+        async with process.link() as link, process.link("other") as other:
+            await link.wait_connected(20)
+            await other.wait_connected(20)
+            poll = {"from": 10**9, "wait_ms": 60_000}
+            waiting = [asyncio.ensure_future(link.query("events", **poll)) for _ in range(16)]
+            await asyncio.sleep(0)  # they are sent
+            with pytest.raises(QueryRefused, match="too_many_polls"):
+                await link.query("events", **poll)
+            brief = await other.query("events", **{"from": 10**9, "wait_ms": 1})
+            assert brief.events == []
+            for poll_ in waiting:
+                poll_.cancel()
+
+    process.start()
+    run(test())
 
 
 def test_sigterm_answers_what_was_taken_before_it_leaves(process: Process) -> None:
