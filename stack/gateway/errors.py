@@ -11,6 +11,7 @@ from typing import Any
 
 # code: (status, what it means)
 TABLE: dict[str, tuple[int, str]] = {
+    "bad_request": (400, "the request is no HTTP that can be read"),
     "unauthenticated": (401, "no API key came with the request, or one that nobody has"),
     "wrong_account": (403, "the API key belongs to another account"),
     "operators_only": (403, "only an operator's API key may do this"),

@@ -29,6 +29,8 @@ ERRORS = {
     414: ("uri_too_long", "the address is too long"),
     429: ("too_many_requests", "too many requests; try again later"),
     431: ("headers_too_large", "the headers are too large"),
+    501: ("not_implemented", "only chunked is understood as Transfer-Encoding"),
+    505: ("http_version", "only HTTP/1.0 and HTTP/1.1 are understood"),
     500: ("internal", "the public door failed; see the log of nginx"),
     503: ("unavailable", "nothing answers behind the public door; try again"),
     504: ("outcome_unknown", "no answer in time: what was asked for may have been done; ask for it, or send it again with the same id"),

@@ -175,6 +175,8 @@ def test_bodies_up_to_one_mib_pass_and_no_more(edge):
         (b"GET /%s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" % (b"a" * 20_000), 414),
         (b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX: %s\r\n\r\n" % (b"a" * 20_000), 431),
         (b"POST /orders HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\nConnection: close\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\nConnection: close\r\n\r\n", 501),
+        (b"GET / HTTP/9.9\r\nHost: a\r\nConnection: close\r\n\r\n", 505),
         (b"TRACE / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 405),
     ],
 )
