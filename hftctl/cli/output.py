@@ -18,6 +18,7 @@ import typer
 from hftctl.errors import HftctlError, Inconclusive
 
 API_VERSION = "hftctl/v1"
+SHOWN_CHARACTERS_MIN = 12
 
 STYLES = {
     "ok": "32", "ready": "32", "running": "32", "healthy": "32", "create": "32",
@@ -87,9 +88,16 @@ def paint(text: str, style: str, stream: TextIO | None = None) -> str:
     return f"\x1b[{style}m{text}\x1b[0m" if colours(stream or sys.stdout) else text
 
 
-def columns(heads: Sequence[str], rows: Sequence[Sequence[object]], *, painted: int | None = None) -> None:
-    """Aligned columns; the last one may run on. `painted`: the column whose words have colours."""
+def columns(
+    heads: Sequence[str], rows: Sequence[Sequence[object]], *, painted: int | None = None, cut: bool = False
+) -> None:
+    """Aligned columns; the last one may run on. `painted`: the column whose words have colours. `cut`: a terminal gets
+    no more of the last column than it has room for."""
     cells = [[("-" if cell is None else str(cell)) for cell in row] for row in rows]
+    if cut and sys.stdout.isatty():
+        before = sum(max(len(row[index]) for row in [list(heads), *cells]) + 2 for index in range(len(heads) - 1))
+        room = max(width() - before, SHOWN_CHARACTERS_MIN)
+        cells = [[*row[:-1], row[-1] if len(row[-1]) <= room else f"{row[-1][: room - 1]}…"] for row in cells]
     widths = [max(len(row[index]) for row in [list(heads), *cells]) for index in range(len(heads))]
 
     def line(row: Sequence[str], head: bool) -> str:

@@ -54,7 +54,7 @@ def _text(report: StatusReport) -> None:
         ]
         for one in report.components
     ]
-    output.columns(["COMPONENT", "STATE", "PID", "UP", "RESTARTS", "MEMORY", "SAYS"], rows, painted=1)
+    output.columns(["COMPONENT", "STATE", "PID", "UP", "RESTARTS", "MEMORY", "SAYS"], rows, painted=1, cut=True)
     for partition in report.partitions:
         output.put(f"partition {partition.partition}: {partition.error or engine_line(partition.engine)}")
     for finding in report.findings:
@@ -113,7 +113,7 @@ def history(name: Deployment = None, format_: Output = Format.TEXT) -> None:
     output.columns(["REVISION", "WHEN", "RELEASE", "WHO", "WHY"], rows)
     output.put()
     tries = [[r.id, r.verb, r.result or "open", when(r.started_ns), r.actor, r.message] for r in found.rollouts]
-    output.columns(["ROLLOUT", "VERB", "RESULT", "WHEN", "WHO", "SAYS"], tries, painted=2)
+    output.columns(["ROLLOUT", "VERB", "RESULT", "WHEN", "WHO", "SAYS"], tries, painted=2, cut=True)
 
 
 def when(time_ns: int) -> str:
