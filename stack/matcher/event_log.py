@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engine.records import EVENT_BYTES, Event, EventKind
+from stack.matcher.journal_files import write_at
 
 EVENTS_PER_FILE = 1 << 18
 SEQUENCES_PER_FILE = 1 << 18
@@ -68,9 +69,7 @@ class EventLog:
             number, place = divmod(self.end + written // EVENT_BYTES, EVENTS_PER_FILE)
             piece = events[written : written + (EVENTS_PER_FILE - place) * EVENT_BYTES]
             fd = self._file(number)[0]
-            count = os.pwrite(fd, piece, place * EVENT_BYTES)
-            if count != len(piece):
-                raise OSError(f"wrote {count} of {len(piece)} bytes to {self._path(number)}")
+            write_at(fd, piece, place * EVENT_BYTES, self._path(number))
             written += len(piece)
         return self._remember(events)
 
@@ -94,9 +93,7 @@ class EventLog:
             data = path.read_bytes()[keep:].rstrip(b"\0")
             if data:
                 cut += -(-len(data) // EVENT_BYTES)
-                count = os.pwrite(self._file(number)[0], bytes(len(data)), keep)
-                if count != len(data):
-                    raise OSError(f"cut {count} of {len(data)} bytes off {path}")
+                write_at(self._file(number)[0], bytes(len(data)), keep, path)
         return cut
 
     def _remember(self, events: bytes) -> Summary:

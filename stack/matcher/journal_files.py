@@ -68,7 +68,8 @@ class JournalFiles:
         self._number = position.number
         self._offset = position.offset
         self._watermark_counter = position.watermark
-        self._fd = os.open(segment_path(directory, position.number), os.O_RDWR | os.O_CLOEXEC)
+        self._path = segment_path(directory, position.number)
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
         # The file's own size counts: it may have been made under another segment_bytes.
         self.room_records = (os.fstat(self._fd).st_size - position.offset) // RECORD_BYTES
         self._closing = threading.Event()
@@ -112,7 +113,8 @@ class JournalFiles:
         os.close(self._fd)
         self._number += 1
         self.epoch = header.epoch
-        self._fd = os.open(segment_path(self._directory, self._number), os.O_RDWR | os.O_CLOEXEC)
+        self._path = segment_path(self._directory, self._number)
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
         self._watermark_counter = 0
         self._write(header.encode(), 0)
         self._sync()
@@ -126,14 +128,10 @@ class JournalFiles:
         self.watermark_unsynced = True
 
     def _write(self, data: bytes, offset: int) -> None:
-        write_at(self._fd, data, offset, self._name)
+        write_at(self._fd, data, offset, self._path)
 
     def _sync(self) -> None:
-        sync_data(self._fd, self._name)
-
-    @property
-    def _name(self) -> Path:
-        return segment_path(self._directory, self._number)
+        sync_data(self._fd, self._path)
 
     def _prepare(self, number: int) -> None:
         prepare_segment(self._directory, number, self._segment_bytes, self._closing)
