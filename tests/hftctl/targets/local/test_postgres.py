@@ -4,8 +4,10 @@ import json
 import os
 import select
 import signal
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import psycopg
@@ -143,10 +145,10 @@ def test_who_needs_a_namespace(monkeypatch):
 
 @pytest.mark.lab
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody")
-def test_where_namespaces_are_forbidden_root_becomes_nobody(tmp_path_factory):
-    top = tmp_path_factory.mktemp("open")
-    for folder in (top, *(folder for folder in top.parents if folder.name.startswith("pytest"))):
-        folder.chmod(0o755)
+def test_where_namespaces_are_forbidden_root_becomes_nobody():
+    # Not below pytest's folders: they are closed to others, and opening them would meet the tests beside this one.
+    top = Path(tempfile.mkdtemp(prefix="hftctl-open-"))
+    top.chmod(0o755)
     cluster = Cluster(Layout(top / "paper"), before=(sys.executable, "-c", FORBID))
     try:
         cluster.start()
@@ -157,6 +159,7 @@ def test_where_namespaces_are_forbidden_root_becomes_nobody(tmp_path_factory):
         assert cluster.layout.root.stat().st_mode & 0o777 == 0o711, "others pass through and see nothing"
     finally:
         cluster.stop()
+        shutil.rmtree(top)
 
 
 @pytest.mark.lab
