@@ -27,7 +27,9 @@ def main() -> int:
         logs.start(settings)
         if settings.metrics_enabled:
             # prometheus_client reads it when it is imported.
-            Path(os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", settings.metrics_dir)).mkdir(parents=True, exist_ok=True)
+            Path(os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", settings.metrics_dir)).mkdir(
+                parents=True, exist_ok=True
+            )
     except (OSError, msgspec.DecodeError) as error:
         print(f"engine: cannot use the settings {config}: {error}", file=sys.stderr)
         return EXIT_REFUSED
