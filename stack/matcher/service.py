@@ -109,7 +109,10 @@ class Service:
 
     def _every(self, seconds: float, act: Callable[[], None]) -> None:
         """Now and then again and again, until the end."""
-        act()
+        try:
+            act()
+        except Exception:  # watching goes on, whatever one look met
+            logger.exception("could not take a look at the engine's own figures")
         self._timers[act] = self._loop.call_later(seconds, self._every, seconds, act)
 
     def _failed(self, why: str) -> None:
