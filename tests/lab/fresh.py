@@ -39,7 +39,12 @@ COMMANDS = [
 ]
 
 
+WARNS = ".venv/bin/hftctl status | tee /dev/stderr | grep -q 'runs the plain-Python engine'"
+
+
 def run(form: str, commands: list[str], tool: Path) -> tuple[bool, list[str]]:
+    warns = WARNS if "no-compiler" in form else f"! {WARNS}"
+    commands = [commands[0], warns, *commands[1:]]
     done = subprocess.run(
         [str(tool), *FORMS[form], "--repo", str(ROOT), *commands],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
