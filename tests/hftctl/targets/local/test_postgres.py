@@ -56,11 +56,12 @@ class Cluster:
         argv = [*self.before, *self.spec["process"]["argv"]]
         self.process = subprocess.Popen(
             argv, cwd=self.layout.run, env={**os.environ, **self.spec["process"]["env"]},
-            stderr=subprocess.PIPE, text=True, start_new_session=True,
+            stderr=subprocess.PIPE, bufsize=0, start_new_session=True,
         )  # fmt: skip
+        # Unbuffered: a second line that a buffer already holds would never wake the select.
         said = []
         while select.select([self.process.stderr], [], [], PATIENCE_S)[0]:
-            line = self.process.stderr.readline()
+            line = self.process.stderr.readline().decode()
             said.append(line)
             if "ready to accept connections" in line:
                 return
