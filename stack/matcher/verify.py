@@ -22,7 +22,7 @@ from engine.api import MatchingEngine
 from engine.journal import CHAIN_START, HEADER_BYTES, JournalError, SegmentHeader
 from engine.records import EVENT_BYTES, RECORD_BYTES, Event, EventKind
 from stack.matcher.definitions import follow
-from stack.matcher.event_log import BRIEF, EventLog
+from stack.matcher.event_read import BRIEF, EventReader
 from stack.matcher.journal_files import segment_numbers, segment_path
 from stack.matcher.journal_read import Damage, Segment, read_journal, replay
 from stack.matcher.limits_file import Limits, read_limits
@@ -37,7 +37,7 @@ class Verification:
 
     def __init__(self, data_dir: Path, implementation: engine.Implementation = "auto") -> None:
         self._journal = data_dir / "journal"
-        self._log = EventLog(data_dir / "events", read_only=True)
+        self._log = EventReader(data_dir / "events")
         self._has_log = (data_dir / "events").is_dir()
         self._last = array("Q")  # per sequence 1 + ordinal of that order's last event
         self._tables = Tables()

@@ -1,0 +1,41 @@
+# The C face of the compiled event log, for other Cython modules: no Python object per event.
+#
+# Calls that return -1 have set an OSError (a full disk, a failing one): stop for good. Memory that `event_at` returned is
+# file-backed and read only; it stays valid until the next call of any method here.
+from libc.stdint cimport uint64_t
+from engine.layout cimport Event
+
+cdef enum:
+    MAPS = 1024                 # files of each kind that stay mapped: 2 GiB of index, 32 GiB of addresses for events
+    REASONS = 256
+
+cdef struct Map:
+    uint64_t number             # 1 + of the file; 0: none
+    void* memory
+
+cdef class Writer:
+    cdef readonly uint64_t end              # the next event's ordinal
+    cdef readonly uint64_t fills            # fill reports of this process
+    cdef uint64_t refused[REASONS]          # of this process, by reason
+    cdef list of_no_order                   # encoded, since `take_of_no_order`
+    cdef object files
+    cdef int fd                             # of the file of events that was written last, or -1
+    cdef uint64_t number                    # of that file
+    cdef uint64_t pushed                    # offset in it up to which write-back was begun
+    cdef Map* index
+    cdef Map* events
+    cdef char* scratch
+
+    # ---- writing
+    cdef int append_events(self, const Event* events, uint64_t count) except -1     # durable ones, of whole commands
+    cdef int adopt_events(self, const Event* events, uint64_t count, uint64_t* differing) except -1
+
+    # ---- reading
+    cdef uint64_t last_of_order(self, uint64_t order) except? 0xFFFFFFFFFFFFFFFF    # 1 + ordinal; 0: never accepted
+    cdef const Event* event_at(self, uint64_t ordinal) except NULL                  # ordinal < end
+
+    cdef int _use_file(self, uint64_t number) except -1
+    cdef int _write(self, const Event* events, uint64_t count) except -1
+    cdef int _remember(self, const Event* events, uint64_t count) except -1
+    cdef int _push(self, uint64_t written) except -1
+    cdef void* _map(self, Map* maps, uint64_t number, size_t size, bint writable) except? NULL
