@@ -16,8 +16,8 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from stack.matcher.group import Group
 from stack.matcher.journal_files import JournalFiles
+from stack.matcher.sequencer import Group
 
 logger = logging.getLogger(__name__)
 

@@ -47,7 +47,7 @@ class EventLog(EventReader):
 
     # ---- writing
 
-    def append(self, events: bytes) -> Summary:
+    def append(self, events: bytes | bytearray | memoryview) -> Summary:
         """Events of whole commands that are durable. Raises OSError."""
         self.writer.append(events)
         return self._summary(len(events) // EVENT_BYTES)

@@ -1,11 +1,16 @@
-"""Commands that become durable together, and what has to be said to whom once they are."""
+"""Commands that become durable together, and what has to be said to whom once they are.
+
+A Group is a Sequencer's (sequencer_python.py, or compiled sequencer_cython.pyx). What waits in it is an Asked for each command that
+was submitted alone, or one batch of the compiled intake.
+"""
 
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol
 
-from engine.journal import SegmentHeader
+if TYPE_CHECKING:
+    from stack.matcher.event_log import EventLog
 
 
 class ReplyTarget(Protocol):
@@ -28,19 +33,9 @@ class Shape(IntEnum):
     REFUSED_WITH_CHAIN = 4  # the REFUSED event, then the chain of the order it names, if its owner asks
 
 
-# One element per command of a group; a plain tuple, because one is made for every order:
-# target, token, outcome, shape, sequence of the order that the shape needs, who asked (0: an operator), events
-Waiting: TypeAlias = tuple[ReplyTarget, int, int, int, int, int, bytes]
+class Waiting(Protocol):
+    def tell(self, log: EventLog) -> None:
+        """Its group is durable and in the log. Raises only when nobody was told anything."""
 
-
-class Group:
-    __slots__ = ("chain", "events", "header", "records", "sequence", "waiting", "worst_ns")
-
-    def __init__(self, header: SegmentHeader | None = None) -> None:
-        self.header = header  # of the segment that begins with this group
-        self.records = b""  # filled when the group is closed
-        self.sequence = 0  # of its last record; 0 while it has none
-        self.chain = 0  # after its last record
-        self.events: list[bytes] = []  # one element per command, in order
-        self.waiting: list[Waiting] = []
-        self.worst_ns = 0  # the longest decision in it
+    def lose(self) -> None:
+        """Nobody knows whether its group is durable."""

@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 from engine.journal import HEADER_BYTES, SegmentHeader, Watermark
 from engine.records import RECORD_BYTES
-from stack.matcher.group import Group
+from stack.matcher.sequencer import Group
 
 logger = logging.getLogger(__name__)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import random
 from collections import Counter, defaultdict, deque
+from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +26,7 @@ class DecisionLatency:
         self.exceeded = False
         self.p99_us: int | None = None  # None with too few samples
         self.samples = 0  # in the window, when it was last judged
+        self.collect: Callable[[], dict[int, int]] = dict  # decisions that were counted elsewhere, by microseconds
         self._rate = sample_rate
         self._open: defaultdict[int, int] = defaultdict(int)  # microseconds, rounded up -> how many decisions
         self._window: deque[tuple[float, dict[int, int]]] = deque()  # when it ended, and what was counted
@@ -36,6 +38,8 @@ class DecisionLatency:
 
     def judge(self, now_s: float) -> None:
         """`now_s` is monotonic. Called every JUDGE_S."""
+        for us, count in self.collect().items():
+            self._open[us] += count
         if self._open:
             self._window.append((now_s, self._open))
             self._open = defaultdict(int)

@@ -17,6 +17,7 @@ For whoever brings commands (the link, the HTTP door):
     Outcomes: DONE (look at events[0].kind: REFUSED or not), REPEAT (200, the original's events), CONFLICT (409), BUSY (429),
     STOPPED (503), and `lost` (504, outcome unknown).
 
+    partition.intake.submit_many(...)  the same for many orders at once, from C: stack/door/face.pxd. None without a compiler.
     partition.after_release(callback)  runs it once when the replies of the current release have all been given: a target
         that got several replies can write them to its socket in one piece.
     partition.when_durable(callback, on_lost)  runs callback when everything decided so far is durable; for reads of state.
@@ -35,19 +36,25 @@ import time
 from collections.abc import Callable
 
 from engine.api import MatchingEngine
-from engine.journal import Encoder, SegmentHeader, hash_events
+from engine.journal import Encoder, SegmentHeader
 from engine.records import EVENT_BYTES, Command, CommandKind, EventKind, Reason
 from stack.matcher.commits import Commits
 from stack.matcher.definitions import follow
 from stack.matcher.event_log import EventLog
-from stack.matcher.group import Group, ReplyTarget, Shape
+from stack.matcher.group import ReplyTarget, Shape
 from stack.matcher.journal_files import JournalFiles
 from stack.matcher.latency import DecisionLatency
 from stack.matcher.limits import RateLimit
-from stack.matcher.replies import answer
+from stack.matcher.replies import Asked
+from stack.matcher.sequencer import Group, Sequencer
 from stack.matcher.tally import Tally
 from stack.wire.frames import Outcome
 from stack.wire.tables import Tables
+
+try:
+    from stack.matcher.intake import PartitionIntake
+except ImportError:  # no compiler: what needs it asks for the layout `gateway`
+    PartitionIntake = None
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +86,7 @@ class Partition:
         max_orders_per_second: int = 0,
         latency: DecisionLatency,
         on_failed: Callable[[str], None],
+        sequencer: Callable[..., Sequencer] = Sequencer,
     ) -> None:
         """`engine`, `journal` and `log` stand at the same sequence, everything in them durable."""
         self.number = number
@@ -89,25 +97,34 @@ class Partition:
         self.durable_sequence = engine.sequence
         self.tally = Tally()
         self.latency = latency
-        self.unacknowledged = 0
         self.stopped = ""  # why, once it is
         self.on_notice: Callable[[str], None] = lambda _notice: None
         self.on_events: Callable[[], None] = lambda: None  # more events became durable
         self._on_failed = on_failed
         self._loop = asyncio.get_running_loop()
         self._encoder = Encoder(journal.epoch, engine.sequence, journal.chain)
-        self._room = journal.room_records  # of the newest segment, counted when a record is made
-        self._events_hash = events_hash  # over the events of all closed groups
-        self._time_ns = time_ns
+        self.sequencer = sequencer(
+            engine, self._encoder, room=journal.room_records, events_hash=events_hash, time_ns=time_ns
+        )
         self._max = max_unacknowledged
         self._client_ids_max = client_ids_max
         self._decided = latency.add if latency.measures else None
         self._rate = RateLimit(max_orders_per_second) if max_orders_per_second else None
-        self._open = Group()
         self._commits = Commits(journal, collect=self._close_group, on_durable=self._release, on_failed=self.fail)
         self._scheduled = False
         self._failed = False
         self._after: list[Callable[[], None]] = []
+        self.intake = None
+        if PartitionIntake is not None and sequencer is Sequencer:
+            self.intake = PartitionIntake(
+                self, self.sequencer, max_unacknowledged=max_unacknowledged, client_ids_max=client_ids_max,
+                rate=self._rate, slow_decision=latency.add,
+            )  # fmt: skip
+            latency.collect = self.intake.take_decisions
+
+    @property
+    def unacknowledged(self) -> int:
+        return self.sequencer.unacknowledged
 
     @property
     def halted(self) -> bool:
@@ -128,7 +145,7 @@ class Partition:
             target.reply(token, Outcome.STOPPED, b"")
             return
         kind = command[0]
-        if self.unacknowledged >= self._max and kind not in _ALWAYS:
+        if self.sequencer.unacknowledged >= self._max and kind not in _ALWAYS:
             self.tally.busy += 1
             target.reply(token, Outcome.BUSY, b"")
             return
@@ -152,12 +169,11 @@ class Partition:
                 return
         try:
             events = self._decide(command)
-            sequence = self._open.sequence
+            sequence = self._encoder.sequence
             if kind in _WITH_ID and self.engine.client_ids >= self._client_ids_max:
-                self._decide(Command(CommandKind.ROLL_CLIENT_IDS).pack())
+                self.roll_client_ids()
         except Exception as error:
-            logger.exception("the engine failed on a command")
-            self.fail(f"the engine failed on command {self._encoder.sequence}: {type(error).__name__}: {error}")
+            self.broke(error)
             target.lost(token)
             return
         if kind == _NEW:
@@ -172,7 +188,8 @@ class Partition:
             events = events[-EVENT_BYTES:]
         self._wait(target, token, _DONE, shape, order, account, events)
         took_ns = time.perf_counter_ns() - start_ns
-        self._open.worst_ns = max(self._open.worst_ns, took_ns)
+        group = self.sequencer.group
+        group.worst_ns = max(group.worst_ns, took_ns)
         if self._decided is not None:
             self._decided(took_ns)
 
@@ -188,50 +205,47 @@ class Partition:
     def _wait(
         self, target: ReplyTarget, token: int, outcome: int, shape: int, order: int, account: int, events: bytes
     ) -> None:
-        self._open.waiting.append((target, token, outcome, shape, order, account, events))
-        self.unacknowledged += 1
+        group = self.sequencer.group
+        group.waiting.append(Asked(target, token, outcome, shape, order, account, events))
+        group.asked += 1
+        self.sequencer.unacknowledged += 1
+        self.wake()
+
+    def wake(self) -> None:
+        """Something waits in the open group: close and commit it in this turn of the loop."""
         if not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._flush)
 
     def _decide(self, command: bytes) -> bytes:
         """Sequence one command, join it to the journal's next group and apply it."""
-        if self._room == 0:
-            self._begin_segment()
-        group = self._open
-        self._time_ns = max(self._time_ns, time.time_ns())  # the clock may be set back, recorded time never is
-        record = self._encoder.append(command, self._time_ns, None if group.sequence else self._events_hash)
-        self._room -= 1
-        events = self.engine.apply(record)
-        group.events.append(events)
-        group.sequence = self._encoder.sequence
-        return events
+        if self.sequencer.room == 0:
+            self.begin_segment()
+        return self.sequencer.decide(command)
 
-    def _begin_segment(self) -> None:
+    def roll_client_ids(self) -> None:
+        self._decide(Command(CommandKind.ROLL_CLIENT_IDS).pack())
+
+    def begin_segment(self) -> None:
         """The newest segment is full: the group ends here, and the next one opens a new segment of a new epoch."""
         self._close_group()
         epoch = self._encoder.epoch + 1
         self._encoder.roll(epoch)
-        self._open.header = SegmentHeader(
+        self.sequencer.group.header = SegmentHeader(
             self.number,
             epoch,
             self._encoder.sequence + 1,
             self._encoder.chain,
-            self._events_hash,
+            self.sequencer.events_hash,
             self.engine.events,
             time.time_ns(),
         )
-        self._room = self.journal.segment_records
+        self.sequencer.room = self.journal.segment_records
 
     def _close_group(self) -> None:
-        group = self._open
-        if group.sequence:
-            group.records = self._encoder.take()
-            group.chain = self._encoder.chain
-            self._events_hash = hash_events(self._events_hash, b"".join(group.events))
+        group = self.sequencer.group
         if group.sequence or group.waiting:
-            self._commits.add(group)
-            self._open = Group()
+            self._commits.add(self.sequencer.close())
 
     # ---- out
 
@@ -246,16 +260,12 @@ class Partition:
             if group.sequence:
                 self._log_group(group, notices, sync_s)
         for group in groups:
-            self.unacknowledged -= len(group.waiting)
+            self.sequencer.unacknowledged -= group.asked
             told = 0
             try:
-                for target, token, outcome, shape, order, account, events in group.waiting:
-                    shown = answer(shape, order, account, events, self.log)
+                for waiting in group.waiting:
+                    waiting.tell(self.log)
                     told += 1
-                    try:
-                        target.reply(token, outcome, shown)
-                    except Exception:
-                        logger.exception("a reply could not be handed over")
             finally:
                 del group.waiting[:told]  # nobody is told twice
         after, self._after = self._after, []
@@ -266,8 +276,8 @@ class Partition:
         self.on_events()
 
     def _log_group(self, group: Group, notices: list[str], sync_s: float) -> None:
-        summary = self.log.append(b"".join(group.events))
-        self.tally.group(len(group.events), summary, group.worst_ns, sync_s)
+        summary = self.log.append(memoryview(group.events))
+        self.tally.group(group.commands, summary, group.worst_ns, sync_s)
         self.durable_sequence = self._encoder.synced = group.sequence
         for event in summary.of_no_order:
             if event.kind in (EventKind.INSTRUMENT_DEFINED, EventKind.ACCOUNT_DEFINED):
@@ -286,16 +296,20 @@ class Partition:
             return
         self._failed = True
         self.stopped = why
-        groups = [*self._commits.abandon(), self._open]
-        self._open = Group()
-        for group in groups:
-            for target, token, *_ in group.waiting:
+        for group in [*self._commits.abandon(), self.sequencer.group]:
+            waiting, group.waiting = group.waiting, []
+            for one in waiting:
                 try:
-                    target.lost(token)
+                    one.lose()
                 except Exception:
                     logger.exception("a lost command could not be reported")
-        self.unacknowledged = 0
+        self.sequencer.unacknowledged = 0
         self._on_failed(why)
+
+    def broke(self, error: Exception) -> None:
+        """A command could not be decided: what the engine made of it, nobody knows."""
+        logger.error("the engine failed on a command", exc_info=error)
+        self.fail(f"the engine failed on command {self._encoder.sequence}: {type(error).__name__}: {error}")
 
     async def close(self) -> None:
         """Take nothing more, make durable and answer what was taken."""

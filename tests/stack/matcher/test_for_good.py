@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from engine.records import Command, CommandKind
-from stack.matcher import partition as partition_module
+from stack.matcher import replies
 from stack.matcher.partition import Partition
 from stack.settings import EngineSettings
 from stack.wire.frames import Outcome
@@ -48,7 +48,7 @@ def broken_once(real: Callable[..., Any], at: int = 1) -> Callable[..., Any]:
 
 
 def in_closing_a_group(partition: Partition, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(partition_module, "hash_events", broken_once(partition_module.hash_events))
+    patch.setattr(partition._commits, "_collect", broken_once(partition._commits._collect))
 
 
 def in_the_second_write(partition: Partition, patch: pytest.MonkeyPatch) -> None:
@@ -65,7 +65,7 @@ def in_the_event_log(partition: Partition, patch: pytest.MonkeyPatch) -> None:
 
 
 def in_the_third_answer(_partition: Partition, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(partition_module, "answer", broken_once(partition_module.answer, 3))
+    patch.setattr(replies, "answer", broken_once(replies.answer, 3))
 
 
 def after_the_replies(partition: Partition, _patch: pytest.MonkeyPatch) -> None:

@@ -116,12 +116,12 @@ def test_ids_are_rolled_by_a_journalled_command_when_the_generation_is_full(sett
     assert with_partition(small, fill) == with_partition(small, look)
 
 
-def test_time_never_goes_back(settings: EngineSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_never_goes_back(settings: EngineSettings) -> None:
     times = iter([5_000, 4_000, 6_000])
 
     async def test(partition: Partition) -> None:
-        partition._time_ns = 1_000
-        monkeypatch.setattr("stack.matcher.partition.time.time_ns", lambda: next(times))
+        partition.sequencer.time_ns = 1_000
+        partition.sequencer.clock = lambda: next(times)
         seen = [(await submit(partition, new(f"a{number}")))[1][0].time_ns for number in range(3)]
         assert seen == [5_000, 5_000, 6_000]
 

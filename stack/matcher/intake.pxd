@@ -1,0 +1,44 @@
+# A partition's C face: see stack/door/face.pxd for what it promises.
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+from engine.layout cimport Command
+from stack.door.face cimport Intake, Reply, Target
+from stack.matcher.sequencer_cython cimport Events, Sequencer
+
+cdef enum:
+    DECISIONS_US = 4096
+
+cdef struct Ask:                # one command of a batch
+    uint8_t outcome, shape
+    uint32_t account            # who asked; 0: an operator
+    uint64_t order              # the sequence of the order that the shape needs
+    uint64_t first              # of its events, among those of its group
+    uint32_t count, own         # events; and how many of them are of the command's own order
+    uint32_t part               # which group of the batch
+
+cdef class Batch:
+    cdef PartitionIntake intake
+    cdef Target target
+    cdef uint64_t token
+    cdef Ask* asks              # &one, or owned
+    cdef Ask one
+    cdef uint32_t count
+    cdef Events events          # of the last group in which the batch has commands
+    cdef list earlier           # of the groups before; None unless a segment began in the middle of the batch
+    cdef int next_group(self, Events events) except -1
+    cdef int fill(self, Reply* replies, list kept, object log) except -1
+
+cdef class PartitionIntake(Intake):
+    cdef readonly object partition
+    cdef Sequencer sequencer
+    cdef uint64_t waiting_max, client_ids_max
+    cdef object rate            # a RateLimit, or None
+    cdef uint64_t decisions[DECISIONS_US]   # how many took so many microseconds, rounded up
+    cdef object slow_decision   # told of one that took longer
+    cdef Reply* replies         # scratch
+    cdef uint32_t replies_capacity
+    cdef list releasing         # targets that want to hear of the release's end
+    cdef uint32_t decide(self, Batch batch, const Command* commands) except? 0
+    cdef int decide_one(self, Batch batch, Ask* ask, const Command* command, uint64_t now_ns) except -1
+    cdef int count_decision(self, uint64_t took_ns) except -1
+    cdef Reply* room(self, uint32_t count) except NULL
