@@ -1,6 +1,6 @@
 """The engine on a disk that fails: killed at its nth sync or write, write errors, short writes, writes that never happened.
 
-strace puts the faults into the system calls of a real engine process. Whatever happens, the ledger of what was acknowledged
+The shim puts the faults under a real engine process. Whatever happens, the ledger of what was acknowledged
 must agree with the next start: the same orders under the same ids, no sequence twice, no gap.
 """
 
@@ -10,7 +10,6 @@ import asyncio
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,16 +22,17 @@ import pytest
 from stack.settings import EngineSettings, InstrumentSettings
 from stack.wire.frames import Outcome
 from stack.wire.link import Link, LinkLost
+from tests.faults import shim
 from tests.stack.matcher.engines import ROOT, new
 
 pytestmark = [
     pytest.mark.lab,
     pytest.mark.timeout(120),
-    pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed"),
+    pytest.mark.skipif(bool(shim.missing()), reason=shim.missing()),
 ]
 DEFINITIONS = 3
 EXIT_FAILED, EXIT_DAMAGED = 1, 10
-JOURNAL = "data/journal/00000001.journal"
+JOURNAL = "00000001.journal"
 
 
 class Engine:
@@ -48,14 +48,16 @@ class Engine:
             segment_bytes=4096 + records_per_segment * 144,
         )  # fmt: skip
         (folder / "engine.json").write_bytes(msgspec.json.encode(self.settings))
+        self.fired = folder / "fired"
         self.sent: list[str] = []
         self.acknowledged: dict[str, int] = {}
 
-    def start(self, *fault: str) -> None:
-        trace = ["strace", "-f", "-qq", "-o", str(self.folder / "strace"), *fault] if fault else []
+    def start(self, fault: str = "", only: str = "") -> None:
+        self.fired.unlink(missing_ok=True)
+        faulty = shim.environment(self.folder / "data", fault=fault, only=only, fired=self.fired) if fault else {}
         self.process = subprocess.Popen(
-            [*trace, sys.executable, "-m", "stack.matcher", "--config", "engine.json"],
-            cwd=self.folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL,
+            [sys.executable, "-m", "stack.matcher", "--config", "engine.json"],
+            cwd=self.folder, env={**os.environ, "PYTHONPATH": str(ROOT), **faulty}, stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
     def work(self, count: int, clients: int = 6) -> bool:
@@ -95,14 +97,9 @@ class Engine:
         return True
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """strace, where it runs the engine, ends as the engine does."""
         if self.process.poll() is None:
-            children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-            os.kill(int(children[0]) if children else self.process.pid, number)
+            self.process.send_signal(number)
         return self.process.wait(20)
-
-    def injected(self) -> bool:
-        return "INJECTED" in (self.folder / "strace").read_text()
 
     def critical(self) -> list[str]:
         lines = map(json.loads, (self.folder / "engine.log").read_text().splitlines())
@@ -140,9 +137,9 @@ def records_per_segment() -> int:
 def test_killed_at_any_sync_or_write_of_work_and_recovery_it_keeps_what_it_acknowledged(engine: Engine) -> None:
     chance, died = random.Random(1), 0
     for call, at in [
-        (call, at) for call in ("fdatasync", "pwrite64", "fsync") for at in (1, 2, 3, 5, 8, 13, 30) if call != "fsync" or at < 4
+        (call, at) for call in ("fdatasync", "write", "fsync") for at in (1, 2, 3, 5, 8, 13, 30) if call != "fsync" or at < 4
     ]:  # fmt: skip
-        engine.start("-e", f"trace={call}", "-e", f"inject={call}:signal=SIGKILL:when={at}")
+        engine.start(f"{call}:{at}:before")
         engine.work(chance.randrange(40, 120))
         died += engine.end() == -signal.SIGKILL
     assert died >= 14, f"only {died} of 17 were killed: the faults no longer hit"
@@ -151,16 +148,14 @@ def test_killed_at_any_sync_or_write_of_work_and_recovery_it_keeps_what_it_ackno
 
 
 @pytest.mark.parametrize(
-    ("call", "fault"), [("fdatasync", "error=EIO"), ("pwrite64", "error=ENOSPC"), ("pwrite64", "retval=1")]
+    "fault", ["fdatasync:{}:errno:5", "write:{}:errno:28", "write:{}:short:1"], ids=["EIO", "ENOSPC", "short"]
 )
-def test_a_failed_write_or_sync_ends_the_engine_and_the_next_start_knows_the_truth(
-    engine: Engine, call: str, fault: str
-) -> None:
+def test_a_failed_write_or_sync_ends_the_engine_and_the_next_start_knows_the_truth(engine: Engine, fault: str) -> None:
     for at in (12, 21):
-        engine.start("-e", f"trace={call}", "-e", f"inject={call}:{fault}:when={at}")
+        engine.start(fault.format(at), only=".journal")
         assert not engine.work(2000)
         assert engine.process.wait(20) == EXIT_FAILED
-        assert engine.injected()
+        assert engine.fired.exists()
     for said in engine.critical():
         assert said.startswith("stopping for good: ")
         assert "data/" in said, "which file?"
@@ -175,15 +170,15 @@ def test_a_write_that_never_happened_is_found_by_the_next_start(engine: Engine, 
     assert engine.work(1, clients=1)
     assert engine.end() == 0
     # The start writes a watermark; then each order of the one client is a record of 144 bytes and a watermark.
-    engine.start("-P", JOURNAL, "-e", "trace=pwrite64", "-e", f"inject=pwrite64:retval=144:when={at}")
+    engine.start(f"write:{at}:phantom", only=JOURNAL)
     assert engine.work(20, clients=1)
     engine.end(signal.SIGKILL)
-    assert engine.injected()
-    before = (engine.folder / JOURNAL).read_bytes()
+    assert engine.fired.exists()
+    before = (engine.folder / "data/journal" / JOURNAL).read_bytes()
     engine.start()
     assert engine.process.wait(20) == EXIT_DAMAGED
     assert "was synced" in engine.critical()[-1] and "00000001.journal offset" in engine.critical()[-1]
-    assert (engine.folder / JOURNAL).read_bytes() == before
+    assert (engine.folder / "data/journal" / JOURNAL).read_bytes() == before
 
 
 @pytest.mark.parametrize("records_per_segment", [1000])
@@ -191,12 +186,12 @@ def test_a_repair_that_is_written_short_refuses_the_start(engine: Engine) -> Non
     engine.start()
     assert engine.work(20)
     assert engine.end() == 0
-    with (engine.folder / JOURNAL).open("r+b") as file:
+    with (engine.folder / "data/journal" / JOURNAL).open("r+b") as file:
         end = 4096 + -(-len(file.read()[4096:].rstrip(b"\0")) // 144) * 144
         file.seek(end)
         file.write(b"\x90" + b"torn" * 30)
     for at in (1, 2):  # the torn tail, the watermark
-        engine.start("-P", JOURNAL, "-e", "trace=pwrite64", "-e", f"inject=pwrite64:retval=1:when={at}")
+        engine.start(f"write:{at}:short:1", only=JOURNAL)
         assert engine.process.wait(20) == EXIT_FAILED
         assert "wrote 1 of" in engine.critical()[-1] and "00000001.journal" in engine.critical()[-1]
     engine.check()
