@@ -6,10 +6,11 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -139,11 +140,18 @@ class Counted:
 
 
 @contextmanager
-def deployed(settings: str = "", *, authentication: str = "none", home: Path | None = None) -> Iterator[Deployment]:
-    """`settings`: lines of YAML over the profile `local`. Destroyed at the end, data and all."""
+def deployed(
+    settings: str = "",
+    *,
+    authentication: str = "none",
+    home: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Deployment]:
+    """`settings`: lines of YAML over the profile `local`; `environment`: of hftctl. Destroyed at the end, data and all."""
     name = f"bench-{secrets.token_hex(3)}"
     settings += f"authentication: {authentication}\n"
-    stack = Stack.make(name, settings) if home is None else Stack(name, home, settings)
+    stack = Stack.make(name, settings) if home is None else Stack(name, _made(home), settings)
+    stack.environment |= environment or {}
     try:
         try:
             stack.deploy()
@@ -152,9 +160,13 @@ def deployed(settings: str = "", *, authentication: str = "none", home: Path | N
         yield Deployment(stack, authentication)
     finally:
         stack.destroy()
-        for left in (stack.profile, *stack.home.glob("cache/**/*")):
-            if left.is_file():
-                left.unlink()
+        if home is None:
+            shutil.rmtree(stack.home, ignore_errors=True)
+
+
+def _made(home: Path) -> Path:
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return home
 
 
 def connected(ours: Deployment) -> psycopg.Connection[Any]:

@@ -47,7 +47,9 @@ def _undisturbed(run: Callable[[], Run], title: str) -> Run:
         with alone():
             tried.append(run())
         found = tried[-1]
-        print(f"{title}: {found['per_s']:,.0f}/s, {found['foreign_cores']} cores foreign", file=sys.stderr, flush=True)
+        who = "".join(f", {name} {cores}" for name, cores in found.get("foreign_names", {}).items())
+        rate, foreign = found["per_s"], found["foreign_cores"]
+        print(f"{title}: {rate:,.0f}/s, {foreign} cores foreign{who}", file=sys.stderr, flush=True)
         if found["foreign_cores"] <= FOREIGN_CORES_MAX:
             break
     best = min(tried, key=lambda run: run["foreign_cores"])
