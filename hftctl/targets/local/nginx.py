@@ -152,7 +152,9 @@ def _server(profile: Mapping[str, Any], *, door: bool) -> Iterator[str]:
     yield "proxy_next_upstream_timeout 20s;"
     yield "proxy_max_temp_file_size 0;"
     yield "proxy_buffers 16 32k;"
-    yield "proxy_buffer_size 32k;"
+    # For the head and a single order's answer. A larger one is mapped and unmapped for every request where malloc is musl's,
+    # as in the wheel's nginx: 5 us of 38 per order.
+    yield "proxy_buffer_size 4k;"
     yield ""
     yield f"location = {EDGE} {{"
     yield """    return 200 '{"status":"ok","config":"@digest@"}';"""
