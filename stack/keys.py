@@ -71,7 +71,11 @@ class Keys:
 
         Hashes are compared blinded by a secret of this process: how far a comparison came is then no news.
         """
-        return self._callers.get(self._blinded(hashlib.sha256(presented).digest()))
+        return self.find_hashed(hashed(presented))
+
+    def find_hashed(self, digest: bytes) -> Caller | None:
+        """Who has the key with this hash: for whoever must ask again after a reload and keeps no key."""
+        return self._callers.get(self._blinded(digest))
 
     def caller(self, authorization: bytes | None) -> Caller | None:
         """Who sends this `Authorization` header; None without a bearer key, or with one nobody has."""
@@ -80,6 +84,10 @@ class Keys:
         scheme, _, key = authorization.partition(b" ")
         key = key.strip(b" ")
         return self.find(key) if scheme.lower() == b"bearer" and key else None
+
+
+def hashed(key: bytes) -> bytes:
+    return hashlib.sha256(key).digest()
 
 
 def _parse(data: bytes, path: str) -> dict[bytes, Caller]:

@@ -53,6 +53,7 @@ class EngineSettings(Settings, frozen=True, kw_only=True):
     link_socket: str
     order_socket: str | None = None  # the HTTP door of layout `engine`; inherited as fd when the supervisor listens
     admin_socket: str
+    session_address: str | None = None  # host:port of the binary door; inherited as fd when the supervisor listens
     implementation: Literal["auto", "cython", "python"] = "auto"
     instruments: list[InstrumentSettings]
     accounts: list[str]

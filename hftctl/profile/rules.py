@@ -10,6 +10,7 @@ from typing import NamedTuple
 from hftctl.profile.schema import Instrument, Profile
 
 FIRST_CHARACTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+PORT_MAX = 65535
 PRICE_TICKS_MAX = 1 << 40  # as the engine has it
 RESERVED_SYMBOLS = "PROOF."
 RESERVED_ACCOUNTS = {
@@ -55,10 +56,20 @@ def _door(profile: Profile) -> Iterator[Problem]:
 
 def _ports(profile: Profile) -> Iterator[Problem]:
     taken: dict[int, str] = {}
-    for name, port in profile.ports.model_dump().items():
-        if port in taken:
-            yield Problem(("ports", name), f"port {port} is already that of ports.{taken[port]}")
-        taken.setdefault(port, name)
+    for name, first in profile.ports.model_dump().items():
+        count = 1
+        if name == "binary":
+            count = len(profile.partitions) if profile.binary_door else 0
+        for port in range(first, first + count):
+            whose = f" (of partition {port - first})" if port > first else ""
+            if port > PORT_MAX:
+                yield Problem(
+                    ("ports", name), f"{first} leaves no port for partition {port - first}: {port} is above {PORT_MAX}"
+                )
+                break
+            if port in taken:
+                yield Problem(("ports", name), f"port {port}{whose} is already that of ports.{taken[port]}")
+            taken.setdefault(port, name)
 
 
 def _partitions(profile: Profile) -> Iterator[Problem]:

@@ -19,9 +19,13 @@ class Section(BaseModel):
 
 
 class Ports(Section):
-    """Where the deployment listens on `bind` (http) and on loopback (the others)."""
+    """Where the deployment listens on `bind` (http, binary) and on loopback (the others)."""
 
     http: Port = Field(default=8080, description="TCP port of the public door (nginx): orders, reads, metrics")
+    binary: Port = Field(
+        default=50052,
+        description="TCP port of the binary door of partition 0, where binary_door is true; each further partition has the next",
+    )
     postgres: Port = Field(default=55432, description="TCP port of PostgreSQL, on loopback")
     redis: Port = Field(default=56379, description="TCP port of Valkey, on loopback")
 
@@ -135,7 +139,7 @@ class Profile(Section):
     environment: Environment = Field(default="development", description="layer of settings under the profile")
     bind: str = Field(
         default="127.0.0.1",
-        description="IP address of the public door; anything but loopback needs authentication: api_key",
+        description="IP address of the public door and the binary door; anything but loopback needs authentication: api_key",
     )
     ports: Ports = Field(default=Ports(), description="TCP ports, all different")
     authentication: Literal["none", "api_key"] = Field(
@@ -146,6 +150,10 @@ class Profile(Section):
         default="auto",
         description="who owns the order socket; auto: engine with enable_hft_mode, one partition and a compiled engine, else "
         "gateway",
+    )
+    binary_door: bool = Field(
+        default=False,
+        description="take orders by binary sessions over TCP too, see docs/binary-session.md; needs no compiled engine",
     )
     gateways: int = Field(default=1, ge=1, le=64, description="gateway processes")
     partitions: list[Partition] = Field(

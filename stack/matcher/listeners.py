@@ -1,6 +1,6 @@
 """The sockets an engine listens on: handed over by a supervisor, or bound here.
 
-HFTCTL_LISTEN_FDS = {"link": 3, "admin": 4, "orders": 5} names sockets that listen already and outlive this process, so that
+HFTCTL_LISTEN_FDS = {"link": 3, "admin": 4, "orders": 5, "sessions": 6} names sockets that listen already and outlive this process, so that
 connections wait in the backlog while an engine restarts. What it does not name is bound here; a Unix socket that a dead
 engine left behind is removed first, which is safe because the data folder's lock is held.
 """

@@ -22,6 +22,8 @@ from stack.matcher.listeners import BACKLOG, bind, inherited
 from stack.matcher.memory import hold_in_memory
 from stack.matcher.partition import Partition
 from stack.matcher.refusal import EXIT_FAILED, StartRefused
+from stack.matcher.sessions import Sessions
+from stack.matcher.sessions import serve as serve_sessions
 from stack.matcher.start import lock_data, open_partition
 from stack.settings import EngineSettings, load
 
@@ -41,6 +43,7 @@ class Service:
         self._ended: asyncio.Future[int] = self._loop.create_future()
         self._servers: list[asyncio.AbstractServer] = []
         self._door: Any = None
+        self._sessions: Sessions | None = None
         self._metrics: Metrics | None = None
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
 
@@ -66,6 +69,11 @@ class Service:
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(signal_number, self._end, 0)
         self._loop.add_signal_handler(signal.SIGHUP, self._reload)
+        if settings.session_address is not None:
+            listener = listeners.get("sessions") or bind(settings.session_address, 0o600)
+            self._sessions = await serve_sessions(partition, settings, listener, link.queries)
+            partition.on_notice = self._notice_all(link, self._sessions)
+        # The admin socket opens last of what readiness speaks of.
         listener = listeners.get("admin") or bind(settings.admin_socket, 0o600)
         # Not start_unix_server: from Python 3.13 on it removes the path, on which a supervisor may keep listening.
         self._servers.append(await asyncio.start_server(admin.serve, sock=listener, limit=LINE_BYTES_MAX))
@@ -107,6 +115,14 @@ class Service:
         where = listener or bind(address, 0o666)  # nginx's workers may run as another user
         return await door.serve(self._loop, partition, self._settings, where)
 
+    @staticmethod
+    def _notice_all(link: LinkServer, sessions: Sessions) -> Callable[[str], None]:
+        def notice(text: str) -> None:
+            link.notice(text)
+            sessions.notice(text)
+
+        return notice
+
     def _every(self, seconds: float, act: Callable[[], None]) -> None:
         """Now and then again and again, until the end."""
         try:
@@ -129,6 +145,8 @@ class Service:
             logs.set_level(settings.log_level)
             if self._door is not None:
                 self._door.reload_keys()
+            if self._sessions is not None:
+                self._sessions.reload_keys()
         except Exception as error:  # a bad file must not end a running engine
             logger.error("reload refused, the old values stay: %s", error)
             return
@@ -139,12 +157,17 @@ class Service:
             server.close()
         if self._door is not None:
             self._door.stop()
+        if self._sessions is not None:
+            self._sessions.stop()
         await partition.close()
         for timer in self._timers.values():
             timer.cancel()
         if self._metrics is not None:
             self._metrics.publish()
-        await link.close(DRAIN_S)
+        if self._sessions is not None:
+            await asyncio.gather(self._sessions.close(DRAIN_S), link.close(DRAIN_S))
+        else:
+            await link.close(DRAIN_S)
         partition.log.close()
         for signal_number in (signal.SIGTERM, signal.SIGINT):  # a second one must not spoil the exit code
             self._loop.remove_signal_handler(signal_number)

@@ -36,6 +36,8 @@ JSON payloads are UTF-8; binary payloads are the records of `engine.records`.
                  {"sequence", "state_hash"}
     NOTICE   {"notice": "halted" | "resumed" | "tables" | "stopping"}
     ERROR    {"code", "message"}; also in reply to a bad QUERY
+
+The binary door on TCP speaks the same frames with other words in HELLO and WELCOME, see docs/binary-session.md.
 """
 
 from __future__ import annotations
@@ -68,6 +70,9 @@ class Outcome(IntEnum):
     CONFLICT = 2  # this id was there before with another body; the events are the original's
     BUSY = 3  # too much is waiting for the disk; nothing was journalled, try again
     STOPPED = 4  # the journal has failed or the engine is stopping; nothing was journalled
+    # on the binary door only, where nobody checked a command before
+    FORBIDDEN = 5  # the session may not do this for this account; nothing was journalled
+    INVALID = 6  # no command that this door takes: kind, id, or a field that must be 0; nothing was journalled
 
 
 class FrameError(Exception):

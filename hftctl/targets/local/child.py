@@ -122,11 +122,13 @@ class Child:
         self._run += 1
         try:
             self._end_leftovers(left_session)
-            for name, path in self.process.listens.items():
+            for name, held in list(self._held.items()):
+                address = self.process.listens.get(name)
+                if address is None or not listeners.stands_at(held, address):
+                    self._held.pop(name).close()
+            for name, address in self.process.listens.items():
                 if name not in self._held:
-                    self._held[name] = listeners.bind(path)
-            for name in set(self._held) - set(self.process.listens):
-                self._held.pop(name).close()
+                    self._held[name] = listeners.bind(address)
             self._spawn()
         except OSError as error:
             self.reason = f"cannot start {self.process.argv[0]}: {error.strerror} ({error.filename or 'no file'})"
@@ -232,10 +234,8 @@ class Child:
     def _gone(self) -> None:
         self.status = Status.STOPPED
         self._run += 1
-        for name, path in self.process.listens.items():
-            if held := self._held.pop(name, None):
-                held.close()
-            Path(path).unlink(missing_ok=True)
+        for name, address in self.process.listens.items():
+            listeners.forget(self._held.pop(name, None), address)
         record_file(Path(), self.name).unlink(missing_ok=True)
         self.record = None
         waiting, self.when_gone = self.when_gone, []

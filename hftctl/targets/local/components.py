@@ -35,6 +35,8 @@ def _specs(release: Release, layout: Layout) -> Iterator[tuple[str, Spec]]:
         listens = {"link": settings["link_socket"], "admin": settings["admin_socket"]}
         if door:
             listens["orders"] = settings["order_socket"]
+        if settings["session_address"] is not None:
+            listens["sessions"] = settings["session_address"]
         yield name, _service(layout, name, "stack.matcher", settings, code, listens)
     schema = {"postgres": services.postgres(profile)}
     yield "schema-0", {"settings": schema, "schema": list(release.schema)}

@@ -13,6 +13,7 @@ from hftctl.errors import HftctlError
 from hftctl.paths import Layout
 from hftctl.release import Release
 from hftctl.targets.base import Finding
+from hftctl.targets.local import control
 from hftctl.targets.local.binaries import NGINX, POSTGRES, VALKEY, Binary, resolve
 from hftctl.targets.local.identity import environment, processes, program, working_directory
 from hftctl.targets.local.process import COMPONENT_VARIABLE
@@ -59,6 +60,10 @@ def _database(layout: Layout, binary: Binary) -> Iterator[Finding]:
 def _ports(layout: Layout, profile: Mapping[str, Any]) -> Iterator[Finding]:
     wanted = [(profile["bind"], profile["ports"]["http"], "http")]
     wanted += [(LOOPBACK, profile["ports"][name], name) for name in ("postgres", "redis")]
+    if profile.get("binary_door", False):
+        wanted += [
+            (profile["bind"], profile["ports"]["binary"] + n, "binary") for n in range(len(profile["partitions"]))
+        ]
     for address, port, name in wanted:
         error = _cannot_bind(address, port)
         if not error:
@@ -121,20 +126,27 @@ def _sockets(pid: int) -> set[str]:
 
 
 def _ours(pid: int, layout: Layout) -> bool:
-    root = layout.root.resolve()
-    where = working_directory(pid)
-    started_by = environment(pid).get(COMPONENT_VARIABLE, "")
-    return started_by.startswith(f"{root}:") or (
-        where is not None and where.is_relative_to(root) and program(pid) in SERVERS
-    )
+    return _root(pid) == layout.root.resolve()
 
 
 def _deployment(pid: int) -> Path | None:
     """The folder of the deployment that a process belongs to."""
+    root = _root(pid)
+    return root if root is not None and (root / "rollout.journal").exists() else None
+
+
+def _root(pid: int) -> Path | None:
+    """The folder of the deployment whose component or supervisor this is, as far as it tells."""
+    if started_by := environment(pid).get(COMPONENT_VARIABLE, ""):
+        return Path(started_by.rpartition(":")[0])
     where = working_directory(pid)
-    for folder in () if where is None or program(pid) not in SERVERS else where.parents:
-        if (folder / "rollout.journal").exists():
-            return folder
+    if where is None:
+        return None
+    supervisor = control.supervisor_identity(Layout(where.parent))  # it holds the engines' listening sockets too
+    if supervisor is not None and supervisor.pid == pid:
+        return where.parent
+    if program(pid) in SERVERS:  # nginx writes its title over its environment
+        return next((folder for folder in where.parents if (folder / "rollout.journal").exists()), None)
     return None
 
 

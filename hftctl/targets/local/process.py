@@ -25,7 +25,7 @@ class Process:
     component: str
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
-    listens: Mapping[str, str] = field(default_factory=dict)  # name of a listening socket -> its file
+    listens: Mapping[str, str] = field(default_factory=dict)  # name of a listening socket -> its file, or host:port
     stop: tuple[tuple[str, float], ...] = (("SIGTERM", 60.0),)  # signal, seconds to wait; SIGKILL at the end
     reload: str = ""  # signal after which a process with the same argv uses its new configuration; empty: restart
     program: str = ""  # name of the program that no other component of the deployment runs

@@ -35,7 +35,7 @@ def of(layout: Layout, subject: str, spec: Spec) -> Readiness:
             case "redis":
                 return _redis(layout, spec)
             case "engine":
-                return _engine(layout, number(subject))
+                return _engine(layout, number(subject), spec)
             case "gateway":
                 return _gateway(layout, subject)
             case "persister":
@@ -92,14 +92,14 @@ def _redis(layout: Layout, spec: Spec) -> Readiness:
     return Readiness(WAITING, f"Valkey on port {port} does not answer PING: {said[:80]!r}")
 
 
-def _engine(layout: Layout, partition: int) -> Readiness:
+def _engine(layout: Layout, partition: int, spec: Spec) -> Readiness:
     if (replaying := _replaying(layout, partition)) is not None:
         return replaying
     try:
         status = ask(layout.admin_socket(partition), {"command": "status"}, timeout_s=ASK_TIMEOUT_S)
     except NotFound:
         return Readiness(WAITING, f"engine-{partition} is starting: its admin door does not answer yet")
-    return engine_answer(partition, status)
+    return engine_answer(partition, status, spec["settings"].get("session_address"))
 
 
 def _replaying(layout: Layout, partition: int) -> Readiness | None:
@@ -115,11 +115,12 @@ def _replaying(layout: Layout, partition: int) -> Readiness | None:
     return Readiness(WAITING, f"engine-{partition} is replaying {done} of {of} commands of its journal", done)
 
 
-def engine_answer(partition: int, status: Mapping[str, Any]) -> Readiness:
+def engine_answer(partition: int, status: Mapping[str, Any], session_address: str | None = None) -> Readiness:
     if status.get("stopped"):
         return Readiness(WAITING, f"engine-{partition} takes no commands: its journal failed, or it is stopping")
     halted = ", halted by an operator" if status.get("halted") else ""
-    return Readiness(READY, f"engine-{partition} takes commands, sequence {status.get('sequence')}{halted}")
+    door = f", binary sessions at {session_address}" if session_address else ""
+    return Readiness(READY, f"engine-{partition} takes commands, sequence {status.get('sequence')}{halted}{door}")
 
 
 def _gateway(layout: Layout, subject: str) -> Readiness:

@@ -28,6 +28,7 @@ def engine(release: Release, number: int, *, door: bool) -> dict[str, Any]:
         "link_socket": link_socket(number),
         "order_socket": order_socket(number) if door else None,
         "admin_socket": f"engine-{number}.admin.sock",
+        "session_address": session_address(profile, number),
         "implementation": knobs["implementation"],
         "instruments": [*_instruments(profile, number), {"symbol": f"PROOF.{number}", **PROOF_INSTRUMENT}],
         "accounts": [*profile["accounts"], *OWN_ACCOUNTS],
@@ -107,6 +108,14 @@ def link_socket(partition: int) -> str:
 
 def order_socket(partition: int) -> str:
     return f"engine-{partition}.orders.sock"
+
+
+def session_address(profile: Mapping[str, Any], partition: int) -> str | None:
+    """host:port of a partition's binary door; None where it has none, as all releases from before there was one."""
+    if not profile.get("binary_door", False):
+        return None
+    host = f"[{profile['bind']}]" if ":" in profile["bind"] else profile["bind"]
+    return f"{host}:{profile['ports']['binary'] + partition}"
 
 
 def gateway_socket(number: int) -> str:

@@ -82,6 +82,15 @@ CASES: list[tuple[str | tuple[str, str], str]] = [
     ('    base_price: "0.005"\n', "12: instruments[0].base_price: 0.005 is not a multiple of tick_size 0.01"),
     # between values
     (("  http: 8080", "  http: 56379"), "3: ports.redis: port 56379 is already that of ports.http"),
+    (("  http: 8080", "  http: 50052\nbinary_door: true"), "3: ports.binary: port 50052 is already that of ports.http"),
+    (
+        ("  http: 8080", "  http: 50053\nbinary_door: true\npartitions: [{ranges: [0-9]}, {ranges: [A-Z]}]"),
+        "3: ports.binary: port 50053 (of partition 1) is already that of ports.http",
+    ),
+    (
+        ("  http: 8080", "  binary: 65535\nbinary_door: true\npartitions: [{ranges: [0-9]}, {ranges: [A-Z]}]"),
+        "4: ports.binary: 65535 leaves no port for partition 1: 65536 is above 65535",
+    ),
     (
         "bind: 0.0.0.0\n",
         "12: bind: 0.0.0.0 with authentication: none lets everybody on the network trade; write api_key, or bind 127.0.0.1",

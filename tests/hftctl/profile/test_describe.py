@@ -24,7 +24,9 @@ def test_every_bounded_number_tells_its_range() -> None:
 
 
 def test_one_key_is_told_with_what_is_below_it() -> None:
-    assert [row.key for row in describe.rows("ports")] == ["ports", "ports.http", "ports.postgres", "ports.redis"]
+    assert [row.key for row in describe.rows("ports")] == [
+        "ports", "ports.http", "ports.binary", "ports.postgres", "ports.redis",
+    ]  # fmt: skip
     assert [row.key for row in describe.rows("partitions.ranges")] == ["partitions[].ranges"]
 
 

@@ -41,7 +41,7 @@ def test_a_profile_wins_over_what_it_extends_and_both_over_the_environment(folde
     (folder / "environments").mkdir()
     (folder / "environments" / "development.yaml").write_text("gateways: 9\nmax_latency_us: 77\n")
     resolved = load("desk")
-    assert resolved.values["ports"] == {"http": 8082, "postgres": 55432, "redis": 7000}
+    assert resolved.values["ports"] == {"http": 8082, "binary": 50052, "postgres": 55432, "redis": 7000}
     assert resolved.values["gateways"] == 2
     assert resolved.values["max_latency_us"] == 77
     origins = {key: str(origin) for key, origin in resolved.origins.items()}

@@ -87,6 +87,22 @@ def test_the_engine_owns_the_door_only_alone_and_compiled(monkeypatch, layout):
     assert "orders" not in components.desired(release(), layout)["engine-0"]["process"]["listens"]
 
 
+def test_each_partition_has_a_port_of_its_own_for_sessions(layout):
+    two = [{"ranges": ["0-9", "A-G"], "symbols": []}, {"ranges": ["H-Z"], "symbols": []}]
+    wanted = components.desired(release(binary_door=True, bind="::1", partitions=two), layout)
+    for number, address in enumerate(("[::1]:50052", "[::1]:50053")):
+        assert wanted[f"engine-{number}"]["process"]["listens"]["sessions"] == address
+        assert wanted[f"engine-{number}"]["settings"]["session_address"] == address
+    without = components.desired(release(binary_door=False), layout)["engine-0"]
+    assert ("sessions" in without["process"]["listens"], without["settings"]["session_address"]) == (False, None)
+
+
+def test_a_release_from_before_the_binary_door_has_none(layout):
+    older = release()
+    profile = {key: value for key, value in older.profile.items() if key != "binary_door"}
+    assert services.session_address(profile, 0) is None
+
+
 def test_no_secret_is_in_a_spec(layout):
     text = json.dumps(components.desired(release(authentication="api_key"), layout))
     assert "requirepass" not in text

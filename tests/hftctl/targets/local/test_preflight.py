@@ -1,6 +1,7 @@
 import os
 import socket
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +12,8 @@ from hftctl.paths import Layout
 from hftctl.profile.load import load
 from hftctl.release import Release
 from hftctl.targets.local import binaries, preflight
+from tests.hftctl.targets.local.conftest import WAIT
+from tests.ports import free_ports
 
 
 def make_release(**ports):
@@ -127,3 +130,25 @@ def test_a_program_that_does_not_run_says_how_to_choose_another(layout, monkeypa
     [found] = problems(layout, make_release())
     assert found.message.startswith("cannot use /bin/false as nginx")
     assert found.fix == "unset HFTCTL_NGINX_BIN, or name another program"
+
+
+def test_every_port_of_the_binary_door_is_looked_at_and_only_where_there_is_one(layout):
+    partitions = [{"ranges": ["0-9", "A-M"], "symbols": []}, {"ranges": ["N-Z"], "symbols": []}]
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        release = make_release(binary=stranger.getsockname()[1] - 1)
+        wanted = {**release.profile, "partitions": partitions}
+        assert problems(layout, replace(release, profile=wanted)) == []
+        found = problems(layout, replace(release, profile={**wanted, "binary_door": True}))
+    assert f"port {release.profile['ports']['binary'] + 1} (binary) is in use" in found[-1].message
+    assert f"(pid {os.getpid()})" in found[-1].message
+
+
+def test_a_listening_socket_that_the_supervisor_holds_is_ours(stage):
+    port = free_ports(1)[0]
+    stage.apply(WAIT, listens={"sessions": f"127.0.0.1:{port}"})
+    stage.freeze(stage.pid())
+    release = make_release(binary=port)
+    with_door = replace(release, profile={**release.profile, "binary_door": True})
+    assert problems(stage.layout, with_door) == []
+    [found] = problems(Layout(stage.layout.root.parent / "other"), with_door)
+    assert f"port {port} (binary) is in use by" in found.message

@@ -14,6 +14,7 @@ from hftctl.targets.local import control
 from hftctl.targets.local.identity import facts, identify
 from hftctl.targets.unix import connect
 from tests.hftctl.targets.local.conftest import SERVER, WAIT, output, processes_file
+from tests.ports import free_ports
 
 LISTENS = {"http": "part.sock"}
 
@@ -79,6 +80,42 @@ def test_a_connection_waits_over_a_restart(stage):
     with connect(stage.layout.run / "part.sock", 10) as waiting:
         os.kill(first, signal.SIGKILL)
         assert int(waiting.recv(64)) == stage.pid(other_than=first)
+
+
+def answered(port):
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        return int(connection.recv(64))
+
+
+def test_a_tcp_connection_waits_over_a_restart_and_over_the_supervisor_s_death(stage):
+    port = free_ports(1)[0]
+    stage.apply(SERVER, listens={"http": f"127.0.0.1:{port}"})
+    first = answered(port)
+    stage.kill_supervisor()
+    control.ensure(stage.layout)
+    stage.freeze(first)
+    with socket.create_connection(("127.0.0.1", port), 10) as waiting:
+        os.kill(first, signal.SIGKILL)
+        assert int(waiting.recv(64)) == stage.pid(other_than=first)
+
+
+def test_a_moved_tcp_listener_leaves_its_old_port(stage):
+    before, after = free_ports(2)
+    stage.apply(SERVER, listens={"http": f"127.0.0.1:{before}"})
+    first = answered(before)
+    stage.apply(SERVER, listens={"http": f"127.0.0.1:{after}"}, digest="second")
+    second = stage.pid(other_than=first)
+    assert answered(after) == second
+    with pytest.raises(ConnectionRefusedError):
+        answered(before)
+
+
+def test_a_tcp_port_in_use_is_named(stage):
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        address = f"127.0.0.1:{stranger.getsockname()[1]}"
+        stage.apply(SERVER, listens={"http": address})
+        stage.until(lambda: stage.state()["reason"], "there is a reason")
+        assert f"Address already in use ({address})" in stage.state()["reason"]
 
 
 def test_components_outlive_the_supervisor_and_the_next_one_finds_them(stage):
