@@ -9,15 +9,14 @@ from engine.events cimport refuse
 from engine.invariants cimport first_broken
 from engine.layout cimport (
     BAD_FIELD, CANCEL, CHECK_EVERY_COMMAND, Command, DEFINE_ACCOUNT, DEFINE_INSTRUMENT, Event, HALT, HIGH_BIT,
-    LIKELY, MASS_CANCEL, NEW, PREFETCH, REPLACE, RESUME, ROLL_CLIENT_IDS, Record, UNLIKELY, make_ready, release, reserve,
+    LIKELY, MASS_CANCEL, NEW, REPLACE, RESUME, ROLL_CLIENT_IDS, Record, UNLIKELY, make_ready, release, reserve,
 )
+from engine.lookahead cimport FAR, MIDDLE, NEAR, look_far, look_middle, look_near
 from engine.orders cimport cancel_order, new_order, replace_order
-from engine.pool cimport home_slot
 from engine.types cimport Core, IdEntry, Order
 
 cdef enum:
     LIVE_ORDERS_LIMIT = 1 << 30     # of max_live_orders; numbers have 32 bits
-    PREFETCH_AHEAD = 8              # records
     EVENTS_BEYOND_FILLS = 3         # a command causes at most two events per live order, and these
     EVENTS_PREFAULTED = 1 << 13
 
@@ -136,8 +135,12 @@ cdef inline uint64_t apply_records(Core* core, const Record* records, uint64_t n
     if UNLIKELY(core.broken):
         return 0
     for i in range(n):
-        if i + PREFETCH_AHEAD < n:      # never past the buffer
-            PREFETCH(&core.index[home_slot(core, <uint64_t>records[i + PREFETCH_AHEAD].command.target)])
+        if i + FAR < n:                 # never past the buffer
+            look_far(core, &records[i + FAR])
+        if i + MIDDLE < n:
+            look_middle(core, &records[i + MIDDLE])
+        if i + NEAR < n:
+            look_near(core, &records[i + NEAR])
         if UNLIKELY(not apply_record(core, &records[i])):
             core.broken = True
             return i

@@ -12,6 +12,14 @@ from engine.records import FIRST_OF_GROUP, RECORD_BYTES, RECORD_HEADER
 Buffer = bytes | bytearray | memoryview
 
 
+class ReplayDiffers(JournalError):
+    """The journal remembers other events than the replay gave, up to and with those of command `sequence`."""
+
+    def __init__(self, sequence: int, message: str) -> None:
+        super().__init__(message)
+        self.sequence = sequence
+
+
 class Group(NamedTuple):
     """Records that were synced together."""
 
@@ -35,15 +43,19 @@ def groups(records: Buffer) -> Iterator[Group]:
 def replay(engine: MatchingEngine, records: Buffer, events_hash: int) -> Iterator[tuple[bytes, int]]:
     """Apply valid records group by group; yields each group's events and the hash over all events up to there.
 
-    Raises JournalError at the first group whose journal remembers other events than the replay gave.
+    Raises ReplayDiffers at the first group whose journal remembers other events than the replay gave.
     """
     view = memoryview(records)
     for group in groups(records):
         if group.events_hash not in (None, events_hash):
-            raise JournalError(
-                f"replay differs: the events up to sequence {engine.sequence} hash to {events_hash:#018x}, "
-                f"the journal has {group.events_hash:#018x}"
-            )
+            raise differs(engine.sequence, events_hash, group.events_hash)
         events = engine.apply(view[group.start : group.end])
         events_hash = hash_events(events_hash, events)
         yield events, events_hash
+
+
+def differs(sequence: int, replayed: int, recorded: int | None) -> ReplayDiffers:
+    return ReplayDiffers(
+        sequence,
+        f"replay differs: the events up to sequence {sequence} hash to {replayed:#018x}, the journal has {recorded:#018x}",
+    )

@@ -56,7 +56,7 @@ def _verdict(
 ) -> tuple[Verdict, str]:
     synced = f"everything up to {watermark_sequence} was synced"
     if not _whole(view, offset):
-        if _zeros_from(view, offset):
+        if zeros_from(view, offset):
             if sequence >= watermark_sequence:
                 return Verdict.CLEAN, ""
             return Verdict.DAMAGED, f"missing, although {synced}"
@@ -98,9 +98,9 @@ def _torn_fault(view: memoryview, offset: int) -> str:
     return f"checksum {stored:#010x} stored, {computed:#010x} computed"
 
 
-def _zeros_from(view: memoryview, offset: int) -> bool:
+def zeros_from(view: memoryview, offset: int) -> bool:
     for start in range(offset, len(view), len(_ZEROS)):
-        piece = view[start : start + len(_ZEROS)]
+        piece = bytes(view[start : start + len(_ZEROS)])  # a view would be compared item by item
         if piece != _ZEROS[: len(piece)]:
             return False
     return True

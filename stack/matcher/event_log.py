@@ -53,18 +53,15 @@ class EventLog(EventReader):
         return self._summary(len(events) // EVENT_BYTES)
 
     def begin_rebuild(self) -> None:
-        """Forget the index; `adopt` makes it anew."""
+        """Forget the index; `writer.adopt` makes it anew."""
         self.close()
         self._files.forget_index()
         self.writer.restart_at(0)
 
-    def adopt(self, events: bytes) -> tuple[Summary, int]:
-        """As `append`, for a replay: writes only what differs from what is there; and how many events did."""
-        differing = self.writer.adopt(events)
-        return self._summary(len(events) // EVENT_BYTES), differing
-
     def finish_rebuild(self) -> int:
-        """Cut off what the journal does not know; returns how many events that were."""
+        """Cut off what the journal does not know; returns how many events that were. Counting begins here."""
+        self.writer.forget_counts()
+        self._told_fills, self._told_refusals = 0, {}
         last, place = divmod(self.end, EVENTS_PER_FILE)
         cut = 0
         for path in sorted(self._directory.glob(f"*{EVENTS}")):

@@ -14,15 +14,16 @@ from stack.matcher.event_files import EVENTS, EVENTS_PER_FILE, INDEX, INDEX_FILE
 from stack.matcher.event_read import BRIEF
 from stack.matcher.journal_files import write_at
 
-IMPLEMENTATION = "python"
 _FILL, _REFUSED = int(EventKind.FILL), int(EventKind.REFUSED)
 _MAPPED_MAX = 1024
 
 
 class Writer:
+    implementation = "python"
+
     def __init__(self, files: EventFiles) -> None:
         self.end = 0  # the next event's ordinal
-        self.fills = 0  # of this process, as the two below
+        self.fills = 0  # since `forget_counts`, as the two below
         self._refusals: Counter[int] = Counter()
         self._of_no_order: list[bytes] = []
         self._files = files
@@ -51,6 +52,12 @@ class Writer:
         """The next event is this one. What was mapped or open is let go."""
         self.close()
         self.end = end
+
+    def forget_counts(self) -> None:
+        """What was counted so far was a replay."""
+        self.fills = 0
+        self._refusals.clear()
+        self._of_no_order.clear()
 
     def refusals(self) -> dict[int, int]:
         """How many by reason."""

@@ -15,8 +15,8 @@ cdef struct Map:
 
 cdef class Writer:
     cdef readonly uint64_t end              # the next event's ordinal
-    cdef readonly uint64_t fills            # fill reports of this process
-    cdef uint64_t refused[REASONS]          # of this process, by reason
+    cdef readonly uint64_t fills            # fill reports since `forget_counts`
+    cdef uint64_t refused[REASONS]          # since `forget_counts`, by reason
     cdef list of_no_order                   # encoded, since `take_of_no_order`
     cdef object files
     cdef int fd                             # of the file of events that was written last, or -1

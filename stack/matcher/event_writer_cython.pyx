@@ -25,8 +25,6 @@ cdef extern from *:
     """
     int BEGIN_WRITE_BACK(int fd, long long offset, long long length) nogil
 
-IMPLEMENTATION = "cython"
-
 cdef uint64_t EVENTS_PER_FILE = event_files.EVENTS_PER_FILE
 cdef uint64_t SEQUENCES_PER_FILE = event_files.SEQUENCES_PER_FILE
 cdef size_t EVENTS_FILE_BYTES = event_files.EVENTS_FILE_BYTES
@@ -78,6 +76,8 @@ def begin_write_back(path, long long offset, long long length):
 
 
 cdef class Writer:
+    implementation = "cython"
+
     def __cinit__(self, files):
         self.files = files
         self.of_no_order = []
@@ -253,6 +253,11 @@ cdef class Writer:
     def restart_at(self, uint64_t end):
         self.close()
         self.end = end
+
+    def forget_counts(self):
+        self.fills = 0
+        memset(self.refused, 0, sizeof(self.refused))
+        self.of_no_order = []
 
     def refusals(self):
         cdef int reason

@@ -13,13 +13,11 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import engine
-from engine.api import MatchingEngine
 from engine.journal import CHAIN_START, HEADER_BYTES, SegmentHeader, Watermark
-from engine.records import RECORD_BYTES, EventKind
-from stack.matcher.definitions import follow
+from engine.records import RECORD_BYTES
 from stack.matcher.event_log import EventLog
 from stack.matcher.journal_files import (
     UNFINISHED,
@@ -32,26 +30,18 @@ from stack.matcher.journal_files import (
     sync_directory,
     write_at,
 )
-from stack.matcher.journal_read import Damage, Segment, Spare, extent, read_journal, replay
+from stack.matcher.journal_read import Damage, extent
 from stack.matcher.latency import DecisionLatency
 from stack.matcher.limits_file import Limits, hold_limits
 from stack.matcher.partition import Partition
 from stack.matcher.progress import ReplayProgress
+from stack.matcher.recovery import Recovered, recover
 from stack.matcher.refusal import EXIT_DAMAGED, EXIT_LOCKED, StartRefused
 from stack.settings import EngineSettings
-from stack.wire.tables import Tables
 
 logger = logging.getLogger(__name__)
 
 SEGMENT_BYTES_MIN = HEADER_BYTES + 16 * RECORD_BYTES
-
-
-class Recovered(NamedTuple):
-    newest: Segment | None
-    spares: list[Spare]
-    tables: Tables
-    events_hash: int
-    time_ns: int
 
 
 def lock_data(data_dir: Path) -> BinaryIO:
@@ -98,7 +88,8 @@ def open_partition(settings: EngineSettings, on_failed: Callable[[str], None]) -
     _forget_cached(directory)
     progress = ReplayProgress(Path(settings.data_dir), extent(directory))
     try:
-        recovered = _replay_all(directory, settings.partition, book, log, progress)
+        log.begin_rebuild()
+        recovered = recover(directory, settings.partition, book, log, progress.reached)
     except Damage as damage:
         raise StartRefused(
             f"{damage}. The engine does not start on a damaged journal; look with: "
@@ -131,8 +122,8 @@ def open_partition(settings: EngineSettings, on_failed: Callable[[str], None]) -
         JournalFiles(directory, settings.segment_bytes, position),
         log,
         tables=recovered.tables,
-        events_hash=recovered.events_hash,
-        time_ns=recovered.time_ns,
+        events_hash=recovered.point.events_hash,
+        time_ns=recovered.point.time_ns,
         max_unacknowledged=settings.max_unacknowledged,
         client_ids_max=settings.client_ids_max,
         max_orders_per_second=settings.max_orders_per_second,
@@ -152,33 +143,6 @@ def _forget_cached(directory: Path) -> None:
                 os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
         finally:
             os.close(fd)
-
-
-def _replay_all(
-    directory: Path, partition: int, book: MatchingEngine, log: EventLog, progress: ReplayProgress
-) -> Recovered:
-    newest: Segment | None = None
-    spares: list[Spare] = []
-    tables, events_hash, time_ns = Tables(), CHAIN_START, 0
-    rewritten = 0
-    log.begin_rebuild()
-    for found in read_journal(directory, partition):
-        if isinstance(found, Spare):
-            spares.append(found)
-            continue
-        for group in replay(book, found, events_hash):
-            events_hash = group.events_hash
-            progress.reached(book.sequence)
-            summary, differing = log.adopt(group.events)
-            rewritten += differing
-            for event in summary.of_no_order:
-                if event.kind in (EventKind.INSTRUMENT_DEFINED, EventKind.ACCOUNT_DEFINED):
-                    tables = follow(tables, event)
-        newest = found._replace(records=b"")
-        time_ns = max(time_ns, found.time_ns)
-    if rewritten:
-        logger.warning("wrote %d events into the event log that were not there or differed", rewritten)
-    return Recovered(newest, spares, tables, events_hash, time_ns)
 
 
 def _repair(directory: Path, settings: EngineSettings, recovered: Recovered) -> Position:

@@ -60,7 +60,7 @@ class Verification:
                     spares += 1
                     continue
                 segments += 1
-                newest = found._replace(records=b"")
+                newest = found._replace(records=memoryview(b""))
                 if found.torn:
                     torn = f"{found.path} offset {found.end_offset}: {found.torn}"
                 for group in replay(self._engine, found, events_hash):

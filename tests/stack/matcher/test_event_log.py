@@ -101,7 +101,9 @@ def test_a_replay_writes_only_what_differs(log: EventLog) -> None:
     path.write_bytes(damaged)
     (log._directory / "00000001.events").unlink()
     begun_at(log, edge - 5000)
-    differing = sum(log.adopt(data[at : at + 7000 * EVENT_BYTES])[1] for at in range(0, len(data), 7000 * EVENT_BYTES))
+    differing = sum(
+        log.writer.adopt(data[at : at + 7000 * EVENT_BYTES]) for at in range(0, len(data), 7000 * EVENT_BYTES)
+    )
     assert differing == 3 + 4000
     log.close()
     assert files(log) == whole
@@ -111,7 +113,7 @@ def test_what_stands_behind_the_end_is_cut_off(log: EventLog) -> None:
     data = stream(300)
     log.append(data)
     log.begin_rebuild()
-    log.adopt(data[: 200 * EVENT_BYTES])
+    log.writer.adopt(data[: 200 * EVENT_BYTES])
     assert log.finish_rebuild() == 100
     assert log.peek(0, 201) == data[: 200 * EVENT_BYTES] + bytes(EVENT_BYTES)
 
