@@ -177,6 +177,17 @@ def prepare_segment(directory: Path, number: int, segment_bytes: int, stop: thre
     sync_directory(directory)
 
 
+def sync_ancestors(directory: Path) -> None:
+    """The names of all folders on the way to this one, up to its mount. Whoever made them may have been killed before syncing."""
+    directory = directory.resolve()
+    while not directory.is_mount():
+        directory = directory.parent
+        try:
+            sync_directory(directory)
+        except PermissionError:
+            return  # not ours, so made and synced by somebody else
+
+
 def sync_directory(directory: Path) -> None:
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -26,8 +26,8 @@ from stack.matcher.journal_files import (
     prepare_segment,
     segment_numbers,
     segment_path,
+    sync_ancestors,
     sync_data,
-    sync_directory,
     write_at,
 )
 from stack.matcher.journal_read import Damage, extent
@@ -171,7 +171,7 @@ def _repair(directory: Path, settings: EngineSettings, recovered: Recovered) -> 
 
 def _first_segment(directory: Path, settings: EngineSettings) -> Position:
     prepare_segment(directory, 1, settings.segment_bytes)
-    sync_directory(directory.parent)
+    sync_ancestors(directory)
     header = SegmentHeader(settings.partition, 1, 1, CHAIN_START, CHAIN_START, 0, time.time_ns())
     _overwrite(segment_path(directory, 1), header.encode(), 0)
     return Position(1, 1, HEADER_BYTES, CHAIN_START, 0)

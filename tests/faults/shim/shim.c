@@ -297,6 +297,13 @@ ssize_t pwrite(int fd, const void *data, size_t bytes, off_t offset) { return pw
 ssize_t writev(int fd, const struct iovec *parts, int count) { return wrote(fd, parts, count, -1); }
 ssize_t pwritev64(int fd, const struct iovec *parts, int count, off64_t offset) { return wrote(fd, parts, count, offset); }
 ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t offset) { return wrote(fd, parts, count, offset); }
+ssize_t pwritev64v2(int fd, const struct iovec *parts, int count, off64_t offset, int flags) {
+    if (flags && log_fd >= 0) refuse("the log cannot follow pwritev2 with flags");
+    return flags ? syscall(SYS_pwritev2, fd, parts, count, offset, 0, flags) : wrote(fd, parts, count, offset);
+}
+ssize_t pwritev2(int fd, const struct iovec *parts, int count, off_t offset, int flags) {
+    return pwritev64v2(fd, parts, count, offset, flags);
+}
 
 /* What the log could not follow does not exist: Python's shutil then copies by reading and writing. */
 ssize_t sendfile64(int out, int in, off64_t *offset, size_t bytes) {
