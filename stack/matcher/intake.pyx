@@ -10,9 +10,9 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memset
-from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from engine.layout cimport EVENT_BYTES, EV_REFUSED, NEW, REPLACE, UNKNOWN_ORDER, Event
+from stack.door.clock cimport monotonic_ns
 from stack.matcher.sequencer_cython cimport Group
 
 from stack.matcher.group import Shape
@@ -25,12 +25,6 @@ cdef int DONE = Outcome.DONE, REPEAT = Outcome.REPEAT, CONFLICT = Outcome.CONFLI
 cdef int BUSY = Outcome.BUSY, STOPPED = Outcome.STOPPED
 cdef int AS_THEY_ARE = Shape.AS_THEY_ARE, OWN = Shape.OWN, CHAIN = Shape.CHAIN, ORIGINAL = Shape.ORIGINAL
 cdef int REFUSED_WITH_CHAIN = Shape.REFUSED_WITH_CHAIN
-
-
-cdef uint64_t monotonic_ns() noexcept:
-    cdef timespec now
-    clock_gettime(CLOCK_MONOTONIC, &now)
-    return <uint64_t>now.tv_sec * 1_000_000_000 + <uint64_t>now.tv_nsec
 
 
 cdef class Batch:

@@ -106,7 +106,7 @@ class Service:
 
     async def _open_door(self, partition: Partition, listener: socket.socket | None, address: str) -> Any:
         try:
-            door = importlib.import_module("stack.matcher.door")  # compiled, so it need not be there
+            door = importlib.import_module("stack.matcher.order_door")  # compiled, so it need not be there
         except ImportError as error:
             raise StartRefused(
                 f"order_socket is set, but the order door cannot be loaded ({error}); "

@@ -136,7 +136,7 @@ def compiled() -> bool:
     """Whether the compiled engine and its door are there: as files, for nothing of the data plane is imported here."""
     return all(
         any(module.is_file() for module in package_folder(package).glob(pattern))
-        for package, pattern in (("engine", "*.so"), ("stack", "matcher/door.*.so"))
+        for package, pattern in (("engine", "*.so"), ("stack", "door/orders.*.so"))
     )
 
 

@@ -93,7 +93,7 @@ class Opened(NamedTuple):
 
 def with_door(settings: EngineSettings, path: Path, test: Callable[[Opened], Awaitable[Any]]) -> Any:
     """Run `test` with an open door over an open partition, then stop both."""
-    module = pytest.importorskip("stack.matcher.door", reason="the extensions are not built")
+    module = pytest.importorskip("stack.matcher.order_door", reason="the extensions are not built")
 
     async def run(partition: Partition) -> Any:
         door = await module.serve(asyncio.get_running_loop(), partition, settings, bind(str(path), 0o600))

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from engine.records import Command, CommandKind, unpack_events
-from stack.matcher import door_sweep
+from stack.door import sweep
 from stack.settings import EngineSettings
 from stack.wire.frames import Outcome
 from stack.wire.order import fold
@@ -350,7 +350,7 @@ def test_half_a_request_is_not_waited_for_for_ever(
             await slow.reader.read()  # until it is closed
         assert (await idle.ask(post(order()))).status == 200, "who has nothing to send is left alone"
 
-    monkeypatch.setattr(door_sweep, "SWEEP_S", 0.01)
+    monkeypatch.setattr(sweep, "SWEEP_S", 0.01)
     with_door(settings, path, test)
 
 
@@ -364,7 +364,7 @@ def test_a_client_that_never_reads_is_disconnected(
         with pytest.raises(ConnectionError):
             await _send(client, [post([order(f"q{n}") for n in range(1000)], "/orders/batch")] * 200)
 
-    monkeypatch.setattr(door_sweep, "SWEEP_S", 0.05)
+    monkeypatch.setattr(sweep, "SWEEP_S", 0.05)
     with_door(settings, path, test)
 
 
@@ -376,8 +376,8 @@ async def _send(client: Client, parts: list[bytes]) -> None:
 
 def test_every_gateway_answer_of_a_refusal_is_the_doors_too() -> None:
     from engine.records import Event, EventKind
+    from stack.gateway.refusals import refused
     from stack.gateway.replies import REFUSALS
-    from stack.matcher.door_refusals import refused
 
     for reason, (code, field, message) in REFUSALS.items():
         whole, element = refused(Outcome.DONE, Event(*[0] * 11, kind=EventKind.REFUSED, reason=reason).pack())

@@ -21,7 +21,7 @@ from stack.keys import ANYBODY, Caller
 from tests.stack.gateway.bad_orders import BAD
 from tests.stack.matcher.door_bodies import TABLES, bodies, document, written
 
-door = pytest.importorskip("stack.matcher.door_codec", reason="the extensions are not built")
+door = pytest.importorskip("stack.door.codec", reason="the extensions are not built")
 FAST = door.DoorTables(TABLES)
 CALLERS = [ANYBODY, Caller("trader", "alice"), Caller("trader", "nobody"), Caller("operator", "x" * 32)]
 

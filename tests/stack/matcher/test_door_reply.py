@@ -10,7 +10,7 @@ from stack.wire.order import fold
 from stack.wire.tables import Tables
 from tests.stack.matcher.door_bodies import TABLES
 
-door = pytest.importorskip("stack.matcher.door_codec", reason="the extensions are not built")
+door = pytest.importorskip("stack.door.codec", reason="the extensions are not built")
 
 
 def chain(chance: random.Random) -> list[Event]:

@@ -51,7 +51,7 @@ def test_what_the_engine_did_is_in_its_metrics(process: Process, settings: Engin
 
 
 def test_the_doors_requests_are_counted(process: Process, settings: EngineSettings, tmp_path: Path) -> None:
-    pytest.importorskip("stack.matcher.door", reason="the extensions are not built")
+    pytest.importorskip("stack.door.orders", reason="the extensions are not built")
 
     async def ask() -> list[int]:
         client = await Client.connect(tmp_path / "o.sock")

@@ -9,7 +9,7 @@ from libc.string cimport memcmp, memcpy, memset
 from engine.layout cimport (
     BUY, FOK, GTC, IOC, LIMIT, MARKET, NEW, POST_ONLY, PRICE_TICKS_MAX, QUANTITY_LOTS_MAX, SELL, Command,
 )
-from stack.matcher.door_tables cimport TableSet, find_account, find_symbol, u128
+from stack.door.tables cimport TableSet, find_account, find_symbol, u128
 
 cdef enum:
     CERTAIN = 0

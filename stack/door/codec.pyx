@@ -9,9 +9,9 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
 
 from engine.layout cimport Command, Event
-from stack.matcher.door_parse cimport BATCH_MAX, CERTAIN, UNCERTAIN, read_batch, read_one
-from stack.matcher.door_reply cimport Text, put, put_number, reserve, write_order
-from stack.matcher.door_tables cimport Listed, Named, TableSet, find_account, name_hash
+from stack.door.parse cimport BATCH_MAX, CERTAIN, UNCERTAIN, read_batch, read_one
+from stack.door.reply cimport Text, put, put_number, reserve, write_order
+from stack.door.tables cimport Listed, Named, TableSet, find_account, name_hash
 
 import msgspec
 
@@ -109,7 +109,7 @@ def order_json(bytes events, int partition, DoorTables tables):
     cdef Text text
     text.data, text.length, text.capacity, text.failed = NULL, 0, 0, False
     try:
-        add_order(&text, events, partition, tables)
+        add_order(&text, <const Event*>PyBytes_AS_STRING(events), <uint32_t>(len(events) // sizeof(Event)), partition, tables)
         return PyBytes_FromStringAndSize(text.data, text.length)
     finally:
         free(text.data)
@@ -124,12 +124,11 @@ cdef int number_of(DoorTables tables, str account) except -2:
     return <int>find_account(&tables.set, PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name)) or NOBODY
 
 
-cdef int add_order(Text* text, bytes events, int partition, DoorTables tables) except -1:
-    cdef const Event* first = <const Event*>PyBytes_AS_STRING(events)
-    cdef uint32_t count = <uint32_t>(PyBytes_GET_SIZE(events) // sizeof(Event))
-    if write_order(text, first, count, partition, &tables.set, REASONS) == CERTAIN:
+cdef int add_order(Text* text, const Event* events, uint32_t count, int partition, DoorTables tables) except -1:
+    if write_order(text, events, count, partition, &tables.set, REASONS) == CERTAIN:
         return 0
-    return add_bytes(text, msgspec.json.encode(fold(unpack_events(events), partition, tables.source)))
+    encoded = PyBytes_FromStringAndSize(<const char*>events, count * sizeof(Event))
+    return add_bytes(text, msgspec.json.encode(fold(unpack_events(encoded), partition, tables.source)))
 
 
 cdef int add_bytes(Text* text, bytes more) except -1:

@@ -11,8 +11,8 @@ from engine.layout cimport (
     BUY, EV_ACCEPTED, EV_CANCELLED, EV_FILL, EV_REFUSED, EV_REPLACED, FOK, GTC, IOC, LIMIT, MAKER, MARKET, POST_ONLY, SELL,
     TEXT_BYTES, Event,
 )
-from stack.matcher.door_parse cimport CERTAIN, UNCERTAIN
-from stack.matcher.door_tables cimport Listed, TableSet, u128
+from stack.door.parse cimport CERTAIN, UNCERTAIN
+from stack.door.tables cimport Listed, TableSet, u128
 
 cdef enum:
     AVERAGE_DIGITS = 8

@@ -1,4 +1,4 @@
-"""The HTTP door of the engine's own process: POST /orders and POST /orders/batch, parsed and answered here.
+"""The HTTP door for orders: POST /orders and POST /orders/batch, parsed and answered without an object per order.
 
 nginx forwards these two routes to a socket of this process. A request that the parser is certain of becomes a command, is
 submitted, and is answered once it is durable. Whatever else comes (unusual JSON, bad values, an unknown key, another route)
@@ -11,26 +11,21 @@ away leaves its order standing. When the engine stops or its journal fails, nobo
 the connection is closed without an answer, nginx sends the order again to whoever listens next, and its id settles it.
 """
 
-import logging
-
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memmove
 
-from engine.layout cimport EV_REFUSED, Command, Event
-from stack.matcher.door_codec cimport NOBODY, DoorTables, add_bytes, add_order, http_answer, number_of
-from stack.matcher.door_http cimport BATCH, ONE_ORDER, OTHER_ROUTE, PARTIAL, UNCLEAR, WHOLE, Head, read_head
-from stack.matcher.door_parse cimport BATCH_MAX, CERTAIN, read_batch, read_one
-from stack.matcher.door_reply cimport Text, reserve
+from engine.layout cimport EV_REFUSED, Command
+from stack.door.clock cimport monotonic_ns
+from stack.door.codec cimport NOBODY, DoorTables, add_bytes, add_order, http_answer, number_of
+from stack.door.face cimport Intake, Reply, Target
+from stack.door.head cimport BATCH, ONE_ORDER, OTHER_ROUTE, PARTIAL, UNCLEAR, WHOLE, Head, read_head
+from stack.door.parse cimport BATCH_MAX, CERTAIN, read_batch, read_one
+from stack.door.reply cimport Text, reserve
 
 from engine.records import Event as EventRecord
-from stack.keys import Keys
-from stack.matcher.door_refusals import refused
-from stack.matcher.door_sweep import Sweeper
-from stack.matcher.listeners import BACKLOG
 from stack.wire.frames import Outcome
-
-logger = logging.getLogger(__name__)
 
 cdef enum:
     HEAD_BYTES_MAX = 65536
@@ -38,25 +33,25 @@ cdef enum:
     WAITING_BYTES_MAX = HEAD_BYTES_MAX + BODY_BYTES_MAX    # of a client that sends ahead
     CALLERS_MAX = 4096
 
-cdef int DONE = Outcome.DONE, CONFLICT = Outcome.CONFLICT, BUSY = Outcome.BUSY
+cdef uint32_t DONE = Outcome.DONE, CONFLICT = Outcome.CONFLICT, BUSY = Outcome.BUSY
 cdef bytes TO_GATEWAY = b"HTTP/1.1 200 OK\r\nX-Accel-Redirect: @gateway\r\nContent-Length: 0\r\n\r\n"
 
 
 cdef class Door:
     """What all connections share."""
 
-    cdef object partition
-    cdef object submit
+    cdef object source          # has the partition's `number` and newest `tables`
+    cdef Intake intake
     cdef object keys
     cdef dict callers           # Authorization header -> account number; only of callers that are known
     cdef DoorTables tables
     cdef int number
-    cdef set connections
+    cdef readonly set connections
     cdef list refusals          # by reason: (whole answer, element of a batch)
     cdef tuple busy, conflict   # the same
     cdef Text body              # scratch: the body of the answer that is being written
     cdef Command* commands      # scratch: the batch that is being read
-    cdef readonly object server, sweeper
+    cdef public object server, sweeper
     cdef bint stopping
     cdef readonly unsigned long long taken, deferred   # requests
 
@@ -65,20 +60,24 @@ cdef class Door:
         if self.commands == NULL:
             raise MemoryError
 
-    def __init__(self, partition, keys):
-        """`keys` is None exactly where authentication is off."""
-        self.partition = partition
-        self.submit = partition.submit
-        self.number = partition.number
+    def __init__(self, source, Intake intake, keys, refused):
+        """`keys` is None exactly where authentication is off. `refused` words refusals: stack.gateway.refusals."""
+        self.source = source
+        self.intake = intake
+        self.number = source.number
         self.keys = keys
         self.callers = {}
         self.connections = set()
-        self.tables = DoorTables(partition.tables)
+        self.tables = DoorTables(source.tables)
         self.refusals = [
             refused(Outcome.DONE, EventRecord(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, EV_REFUSED, reason=reason).pack())
             for reason in range(256)
         ]
         self.busy, self.conflict = refused(Outcome.BUSY, b""), refused(Outcome.CONFLICT, b"")
+
+    def connection(self):
+        """Of a client that has come: an asyncio protocol."""
+        return Connection(self)
 
     def __dealloc__(self):
         free(self.commands)
@@ -100,8 +99,9 @@ cdef class Door:
             (<Connection>connection).stop()
 
     cdef DoorTables current_tables(self):
-        if self.partition.tables is not self.tables.source:
-            self.tables = DoorTables(self.partition.tables)
+        source = self.source.tables
+        if source is not self.tables.source:
+            self.tables = DoorTables(source)
             self.callers.clear()
         return self.tables
 
@@ -123,8 +123,8 @@ cdef class Door:
         return number
 
 
-cdef class Connection:
-    """One client's connection, nginx's most often: an asyncio protocol, and the target of the partition's replies."""
+cdef class Connection(Target):
+    """One client's connection, nginx's most often: an asyncio protocol, and the target of its orders' replies."""
 
     cdef Door door
     cdef object transport
@@ -133,12 +133,10 @@ cdef class Connection:
     cdef size_t needed          # bytes that `rest` must hold before it is worth looking again
     cdef size_t to_skip         # bytes of a body that nobody wants
     cdef bint parsing, closing, blocked, paused
-    cdef int open               # replies that have not come yet
+    cdef bint open              # a request has no answer yet
+    cdef bint batch             # it is one
     cdef int swept_over         # sweeps in a row
-    cdef bint batch
-    cdef bint lost_one          # a reply will never come
-    cdef list events            # of a batch, by token
-    cdef bytearray outcomes     # of a batch, by token
+    cdef uint64_t arrived_ns    # when the bytes came that are being read
 
     def __init__(self, Door door):
         self.door = door
@@ -162,7 +160,7 @@ cdef class Connection:
 
     def eof_received(self):
         self.closing = True
-        return self.open > 0
+        return self.open
 
     def pause_writing(self):
         self.blocked = True
@@ -174,6 +172,7 @@ cdef class Connection:
     def data_received(self, bytes data):
         cdef const char* p = PyBytes_AS_STRING(data)
         cdef size_t length = PyBytes_GET_SIZE(data), used
+        self.arrived_ns = monotonic_ns()
         if self.to_skip:
             used = min(length, self.to_skip)
             self.to_skip -= used
@@ -284,18 +283,10 @@ cdef class Connection:
         if count == 0:
             return self.defer()
         door.taken += 1
-        self.lost_one = False
         self.batch = head.route == BATCH
-        self.open = <int>count
-        if not self.batch:
-            door.submit(PyBytes_FromStringAndSize(<char*>commands, sizeof(Command)), self, 0)
-            return 0
-        self.events = [None] * count
-        self.outcomes = bytearray(count)
-        # The scratch is read before anything that is submitted can bring another request.
-        texts = [PyBytes_FromStringAndSize(<char*>&commands[i], sizeof(Command)) for i in range(count)]
-        for i in range(count):
-            door.submit(texts[i], self, i)
+        self.open = True
+        # Nothing keeps the scratch: what this brings about may read the next request into it.
+        door.intake.submit_many(commands, <uint32_t>count, self, 0, self.arrived_ns)
         return 0
 
     cdef int defer(self) except -1:
@@ -303,81 +294,64 @@ cdef class Connection:
         self.answer(TO_GATEWAY)
         return 0
 
-    # ---- replies, called by the partition
+    # ---- replies
 
-    def reply(self, int token, int outcome, bytes events):
-        if outcome > BUSY:
-            self.lost(token)
-            return
-        if self.batch:
-            self.events[token] = events
-            self.outcomes[token] = outcome
-        self.open -= 1
-        if self.open:
-            return
-        if self.lost_one:
-            self.abort()
-        elif self.write is None:
-            self.events = None
-        elif self.batch:
-            self.answer(self.batch_answer())
-        else:
-            self.answer(self.order_answer(outcome, events))
+    cdef int told(self, uint64_t token, const Reply* replies, uint32_t count) except -1:
+        cdef uint32_t i
+        for i in range(count):
+            if replies[i].outcome > BUSY:
+                return self.lost(token)
+        self.open = False
+        if self.write is None:
+            return 0
+        return self.answer(self.batch_answer(replies, count) if self.batch else self.order_answer(replies))
 
-    def lost(self, int token):
+    cdef int lost(self, uint64_t token) except -1:
         """Nobody knows what became of it: see the module's text."""
         if not self.door.stopping:
             self.door.stop()
-        self.lost_one = True
-        self.open -= 1
-        if not self.open:
-            self.abort()
+        self.open = False
+        self.abort()
+        return 0
 
     cpdef int abort(self) except -1:
-        self.events = None
         if self.transport is not None:
             self.transport.abort()
         return 0
 
-    cdef bytes order_answer(self, int outcome, bytes events):
+    cdef bytes order_answer(self, const Reply* reply):
         cdef Door door = self.door
-        cdef const Event* first = <const Event*>PyBytes_AS_STRING(events)
-        if outcome == BUSY:
+        if reply.outcome == BUSY:
             return door.busy[0]
-        if outcome == CONFLICT:
+        if reply.outcome == CONFLICT:
             return door.conflict[0]
-        if first.kind == EV_REFUSED:
-            return door.refusals[first.reason][0]
+        if reply.events.kind == EV_REFUSED:
+            return door.refusals[reply.events.reason][0]
         door.body.length = 0
-        add_order(&door.body, events, door.number, door.current_tables())
-        return http_answer(b"HTTP/1.1 201 Created" if outcome == DONE else b"HTTP/1.1 200 OK", &door.body)
+        add_order(&door.body, reply.events, reply.count, door.number, door.current_tables())
+        return http_answer(b"HTTP/1.1 201 Created" if reply.outcome == DONE else b"HTTP/1.1 200 OK", &door.body)
 
-    cdef bytes batch_answer(self):
+    cdef bytes batch_answer(self, const Reply* replies, uint32_t count):
         cdef Door door = self.door
         cdef Text* text = &door.body
         cdef DoorTables tables = door.current_tables()
-        cdef Py_ssize_t i
-        cdef bytes events
-        cdef const Event* first
-        cdef int outcome
+        cdef const Reply* reply
+        cdef uint32_t i
         text.length = 0
-        for i in range(len(self.events)):
-            outcome = self.outcomes[i]
-            events = self.events[i]
-            first = <const Event*>PyBytes_AS_STRING(events)
+        for i in range(count):
+            reply = &replies[i]
             add_bytes(text, b"," if i else b"[")
-            if outcome == BUSY:
+            if reply.outcome == BUSY:
                 add_bytes(text, door.busy[1])
-            elif outcome == CONFLICT:
+            elif reply.outcome == CONFLICT:
                 add_bytes(text, door.conflict[1])
-            elif first.kind == EV_REFUSED:
-                add_bytes(text, door.refusals[first.reason][1])
+            elif reply.events.kind == EV_REFUSED:
+                add_bytes(text, door.refusals[reply.events.reason][1])
             else:
-                add_bytes(text, b'{"status":201,"order":' if outcome == DONE else b'{"status":200,"order":')
-                add_order(text, events, door.number, tables)
+                add_bytes(text, b'{"status":201,"order":' if reply.outcome == DONE else b'{"status":200,"order":')
+                add_order(text, reply.events, reply.count, door.number, tables)
                 add_bytes(text, b"}")
         add_bytes(text, b"]")
-        self.events = None
         return http_answer(b"HTTP/1.1 200 OK", text)
 
     cdef int answer(self, bytes answer) except -1:
@@ -387,14 +361,3 @@ cdef class Connection:
         elif self.rest.length:
             self.go_on()
         return 0
-
-
-async def serve(loop, partition, settings, listener):
-    """Open the door on a listening socket. Raises OSError and KeysError."""
-    keys = Keys(settings.api_keys_file) if settings.authentication == "api_key" else None
-    door = Door(partition, keys)
-    # Not create_unix_server: from Python 3.13 on it removes the path, on which a supervisor keeps listening.
-    door.server = await loop.create_server(lambda: Connection(door), sock=listener, backlog=BACKLOG)
-    door.sweeper = Sweeper(loop, door.connections)
-    logger.info("taking orders on %s", listener.getsockname())
-    return door
