@@ -19,7 +19,7 @@ import msgspec
 
 from engine.records import RULES_VERSION
 from stack.keys import ANYBODY, Caller, Keys, KeysError, hashed
-from stack.matcher.door_sweep import Sweeper
+from stack.door.sweep import Sweeper
 from stack.matcher.listeners import BACKLOG
 from stack.matcher.partition import Partition
 from stack.matcher.queries import Queries

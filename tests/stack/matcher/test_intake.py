@@ -123,9 +123,10 @@ async def feed(partition: Partition, arrivals: list[list[bytes]], *, batches: bo
 
 
 def written(folder: Path) -> dict[str, bytes]:
-    """Records and events; headers tell when they were made."""
-    journal = {path.name: path.read_bytes()[HEADER_BYTES:] for path in sorted((folder / "journal").glob("*.journal"))}
-    return journal | {path.name: path.read_bytes() for path in sorted((folder / "events").iterdir())}
+    """Records and events; headers tell when they were made, and files made ahead are there or not yet."""
+    files = {path.name: path.read_bytes()[HEADER_BYTES:] for path in sorted((folder / "journal").glob("*.journal"))}
+    files |= {path.name: path.read_bytes() for path in sorted((folder / "events").iterdir())}
+    return {name: data for name, data in files.items() if any(data)}
 
 
 def both(
