@@ -4,7 +4,23 @@ from __future__ import annotations
 
 import typer
 
-from hftctl.cli import book, build, deploy, doctor, halting, logs, order, plan, profile, running, status, traffic
+from hftctl.cli import (
+    book,
+    build,
+    changing,
+    deploy,
+    doctor,
+    halting,
+    logs,
+    order,
+    plan,
+    profile,
+    rollout,
+    running,
+    scale,
+    status,
+    traffic,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -14,6 +30,10 @@ def register(app: typer.Typer) -> None:
     app.command()(plan.plan)
     app.command()(plan.apply)
     app.command()(deploy.deploy)
+    app.command()(scale.scale)
+    app.command()(changing.restart)
+    app.command()(changing.rollback)
+    app.add_typer(rollout.app, name="rollout")
     app.command()(status.status)
     app.command()(logs.logs)
     app.add_typer(order.app, name="order")

@@ -37,6 +37,30 @@ def deployed(result: RolloutResult, profile: Mapping[str, Any], write: Write) ->
         write(f"  {step}")
 
 
+def changed(result: RolloutResult) -> None:
+    """Of what stood already: nobody needs to be told what to try first."""
+    write, name = output.put, result.deployment
+    if result.result == "planned":
+        show_plan(result.plan, write)
+        for finding in result.findings:
+            write(f"warning: {finding.subject}: {finding.message}")
+    elif result.result == "unchanged":
+        write(f"nothing to do: '{name}' stands as {_revision(result)}")
+    elif result.result == "aborted":
+        write(f"'{name}' was taken down; data stays: hftctl destroy -p {name} --data removes it")
+    else:
+        took = output.duration(result.duration_s)
+        write(f"{result.verb} of '{name}' is done: {_revision(result)} is ready at {result.endpoint} ({took})")
+        for proof in result.proofs:
+            write(f"proved by {_proof(proof)}")
+        if not result.proofs:
+            write("not proved: it was not waited for")
+
+
+def _revision(result: RolloutResult) -> str:
+    return f"revision {result.revision}" if result.revision else "it is"
+
+
 def _proof(proof: Mapping[str, Any]) -> str:
     order = proof["order"]
     return (

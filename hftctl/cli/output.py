@@ -24,6 +24,7 @@ STYLES = {
     "ok": "32", "ready": "32", "running": "32", "healthy": "32", "create": "32",
     "warning": "33", "waiting": "33", "restarting": "33", "update": "33", "applying": "36", "reverting": "33",
     "problem": "31", "failed": "31", "missing": "31", "stopped": "31", "degraded": "31", "delete": "31",
+    "restart": "33", "begun": "33",
 }  # fmt: skip
 
 

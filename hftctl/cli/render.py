@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from hftctl.plan.change import Plan
     from hftctl.release import Revision
 
-SIGNS = {"create": "+", "update": "~", "delete": "-", "keep": " "}
+SIGNS = {"create": "+", "update": "~", "restart": "^", "delete": "-", "keep": " "}
 
 
 def show_plan(plan: Plan, write: Callable[[str], None]) -> None:
     stream = sys.stderr if write is output.say else sys.stdout
     for change in plan.pending:
-        line = f"  {SIGNS[change.op.value]} {change.op.value:<6}  {change.subject:<16}  {change.cause}".rstrip()
+        line = f"  {SIGNS[change.op.value]} {change.op.value:<7}  {change.subject:<16}  {change.cause}".rstrip()
         write(output.paint(line, output.STYLES[change.op.value], stream))
     write(counts(plan))
 

@@ -70,7 +70,7 @@ def stop(
 
     with reporting() as progress:
         result = run(name, confirm=asker(yes), progress=progress, dry_run=dry_run, lock_wait_s=lock_wait)
-    _show(result, format_, f"start it again: hftctl start -p {result.deployment}")
+    show(result, format_, f"start it again: hftctl start -p {result.deployment}")
 
 
 def destroy(
@@ -101,10 +101,10 @@ def destroy(
     with reporting() as progress:
         result = run(name, data=data, confirm=asker(yes), progress=progress, dry_run=dry_run, lock_wait_s=lock_wait)
     kept = "data is gone too" if data else f"data stays; remove it: hftctl destroy -p {result.deployment} --data"
-    _show(result, format_, kept)
+    show(result, format_, kept)
 
 
-def _show(result: StopResult, format_: Format, more: str) -> None:
+def show(result: StopResult, format_: Format, more: str) -> None:
     from hftctl.cli.render import plan_body, show_take_down
 
     if format_ is Format.JSON:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 from hftctl.errors import PlanStale, UsageError
 from hftctl.operations import build
-from hftctl.operations.proof import prove_by_order
-from hftctl.operations.rollout import Prover, Request, roll
-from hftctl.operations.standing import open_target
-from hftctl.operations.terms import Confirm, Report, RolloutResult, TargetFactory, accept, silent
+from hftctl.operations.request import Asked, request
+from hftctl.operations.rollout import roll
+from hftctl.operations.standing import last_rollout, open_target
+from hftctl.operations.terms import RolloutResult, TargetFactory, silent
 from hftctl.plan import saved
 from hftctl.plan.diff import diff
 from hftctl.release import Release, code_artifacts, schema_range
@@ -41,57 +41,28 @@ def plan(
     """The difference between the profile and what stands; nothing is changed, no lock is taken."""
     release = make_release(profile, name=name, tag=tag)
     target = targets(release.target, release.deployment)
-    return saved.make(release, diff(target.desired(release), target.observe()))
+    return saved.make(release, diff(target.desired(release), target.observe()), rollout=last_rollout(target))
 
 
 def deploy(
     profile: Mapping[str, Any],
     *,
     targets: TargetFactory = open_target,
-    confirm: Confirm = accept,
-    progress: Report = silent,
-    timeout_s: float | None = None,
-    dry_run: bool = False,
-    wait: bool = True,
     name: str | None = None,
     tag: str | None = None,
-    lock_wait_s: float = 0.0,
     no_build: bool = False,
     why: str = "",
-    again: str = "",
-    prove: Prover = prove_by_order,
+    **asked: Unpack[Asked],
 ) -> RolloutResult:
     """Bring the profile up, or to where it differs. Raises before the first write; after it, the result says all."""
-    if not (no_build or dry_run):
-        build.build_if_stale(progress=progress)
+    if not (no_build or asked.get("dry_run")):
+        build.build_if_stale(progress=asked.get("progress", silent))
     release = make_release(profile, name=name, tag=tag)
-    request = Request(
-        verb="deploy",
-        why=why or f"deploy of profile {profile['name']}",
-        prove=prove,
-        confirm=confirm,
-        report=progress,
-        timeout_s=float(profile["rollout"]["timeout_s"]) if timeout_s is None else timeout_s,
-        lock_wait_s=lock_wait_s,
-        wait=wait,
-        dry_run=dry_run,
-        again=again,
-    )
-    return roll(targets(release.target, release.deployment), release, request)
+    how = request("deploy", why or f"deploy of profile {profile['name']}", release, asked)
+    return roll(targets(release.target, release.deployment), release, how)
 
 
-def apply_plan(
-    plan: saved.SavedPlan,
-    *,
-    targets: TargetFactory = open_target,
-    confirm: Confirm = accept,
-    progress: Report = silent,
-    timeout_s: float | None = None,
-    dry_run: bool = False,
-    wait: bool = True,
-    lock_wait_s: float = 0.0,
-    prove: Prover = prove_by_order,
-) -> RolloutResult:
+def apply_plan(plan: saved.SavedPlan, *, targets: TargetFactory = open_target, **asked: Unpack[Asked]) -> RolloutResult:
     """Apply exactly the saved plan, or refuse with PlanStale before the first write."""
     release = plan.release
     if release.target == "local" and (now := code_artifacts()) != release.artifacts:
@@ -100,16 +71,5 @@ def apply_plan(
             f"cannot apply the plan for '{release.deployment}': the installed code has changed since ({moved})",
             hint="make it again: hftctl plan --save FILE",
         )
-    request = Request(
-        verb="apply",
-        why=f"apply of a plan with release {release.hash[:12]}",
-        prove=prove,
-        confirm=confirm,
-        report=progress,
-        timeout_s=float(release.profile["rollout"]["timeout_s"]) if timeout_s is None else timeout_s,
-        lock_wait_s=lock_wait_s,
-        wait=wait,
-        dry_run=dry_run,
-        saved=plan,
-    )
-    return roll(targets(release.target, release.deployment), release, request)
+    how = request("apply", f"apply of a plan with release {release.hash[:12]}", release, asked, plan=plan)
+    return roll(targets(release.target, release.deployment), release, how)

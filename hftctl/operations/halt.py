@@ -13,7 +13,7 @@ from hftctl.checks.door import Door, refusal
 from hftctl.errors import Failed, HftctlError, NotFound, NotReverted, UsageError
 from hftctl.operations.rollout import actor
 from hftctl.operations.rollout import confirm as confirm_
-from hftctl.operations.standing import open_standing, open_target
+from hftctl.operations.standing import last_revision, open_standing, open_target
 from hftctl.operations.status import engines
 from hftctl.operations.terms import Confirm, Intention, TargetFactory, accept
 from hftctl.plan.change import Plan
@@ -76,7 +76,7 @@ def _tell(name: str | None, verb: str, why: str, targets: TargetFactory, confirm
     partitions = engines(target.status())
     if not partitions:
         raise NotFound(f"cannot {verb} '{target.deployment}': it has no engine", hint="hftctl status")
-    revision = next(reversed(target.revisions()), None)
+    revision = last_revision(target)
     environment = revision.release.environment if revision else ""
     confirm_(confirm, Intention(verb, target.deployment, target.name, environment, Plan(())))
     found = [_timed(partition, "admin", partial(_by_admin, target, partition, verb, why)) for partition in partitions]

@@ -11,16 +11,17 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from hftctl.errors import HftctlError, Inconclusive, Interrupted, Refused
-from hftctl.operations.standing import endpoint_of
-from hftctl.operations.terms import Confirm, Intention, Report, RolloutResult, accept, silent
+from hftctl.operations.request import Request
+from hftctl.operations.standing import endpoint_of, last_revision
+from hftctl.operations.terms import Confirm, Intention, RolloutResult
 from hftctl.plan import saved
-from hftctl.plan.change import Plan, State
-from hftctl.plan.diff import diff
+from hftctl.plan.change import Op, Plan, State
+from hftctl.plan.diff import diff, restarting
 from hftctl.plan.execute import Execution, Failure, Limits, Stopped
 from hftctl.plan.interrupts import Interrupts
 from hftctl.plan.journal import Rollout
@@ -28,26 +29,6 @@ from hftctl.release import Release, Revision
 from hftctl.targets.base import Finding, Target
 
 EVIDENCE_LINES = 15
-
-# (target, rollout id, how many partitions, whether PostgreSQL was down before) -> the orders, one per partition
-Prover = Callable[[Target, str, int, bool], Sequence[Mapping[str, Any]]]
-
-
-@dataclass(frozen=True)
-class Request:
-    """How a rollout is to be made."""
-
-    verb: str
-    why: str
-    prove: Prover
-    confirm: Confirm = accept
-    report: Report = silent
-    timeout_s: float = 120.0
-    lock_wait_s: float = 0.0
-    wait: bool = True  # False: neither wait for the last component nor prove
-    dry_run: bool = False
-    saved: saved.SavedPlan | None = None  # apply exactly this
-    again: str = ""  # what to type to go on after an interruption
 
 
 def actor() -> str:
@@ -83,7 +64,7 @@ def roll(target: Target, release: Release, request: Request) -> RolloutResult:
 
     if (standing := _done_already(target, release, plan, request)) is not None:
         return ended(revision=standing.number, rollout=standing.rollout)
-    findings = refuse_early(target, release)
+    findings = (*refuse_early(target, release), *request.findings)
     if request.dry_run:
         return replace(result, result="planned", findings=findings, duration_s=time.monotonic() - started)
     confirm(request.confirm, _intention(target, release, request, plan, findings))
@@ -93,9 +74,9 @@ def roll(target: Target, release: Release, request: Request) -> RolloutResult:
         if (standing := _done_already(target, release, moved, request)) is not None:
             return ended(revision=standing.number, rollout=standing.rollout)
         if moved != plan:  # somebody was faster: what was confirmed is not what would be done
-            confirm(request.confirm, _intention(target, release, request, moved, refuse_early(target, release)))
+            confirm(request.confirm, _intention(target, release, request, moved, findings))
         with Interrupts() as interrupts:
-            end = _apply(target, release, moved, desired, request, interrupts)
+            end = _apply(target, release, moved, request, interrupts)
         return ended(plan=moved, findings=findings, **end)
 
 
@@ -119,8 +100,12 @@ def confirm(ask: Confirm, intention: Intention) -> None:
 def _plan(target: Target, desired: State, request: Request) -> Plan:
     observed = target.observe()
     if request.saved is not None:
-        saved.check(request.saved, desired, observed)
-    return diff(desired, observed)
+        saved.check(request.saved, desired, observed, target.journal().last())
+    plan = diff(desired, observed)
+    if not request.restarts:
+        return plan
+    # what an interrupted rollout touched is brought to where it belongs, too
+    return restarting(plan, request.restarts, only=target.journal().unsettled() is None)
 
 
 def _intention(
@@ -133,7 +118,7 @@ def _done_already(target: Target, release: Release, plan: Plan, request: Request
     """The revision that is this release, recorded, proved and standing with its records, so that nothing is left to do."""
     if plan.pending or target.journal().unsettled() is not None or not endpoint_of(target):
         return None
-    last = next(reversed(target.revisions()), None)
+    last = last_revision(target)
     if last is None or last.release.hash != release.hash or (request.wait and not last.proof.get("orders")):
         return None
     return last if all(target.readiness(change.subject).answer == "ready" for change in plan.changes) else None
@@ -142,17 +127,15 @@ def _done_already(target: Target, release: Release, plan: Plan, request: Request
 def _close_recorded(target: Target) -> None:
     """A kill between recording a revision and ending its rollout leaves nothing to do but to say so."""
     interrupted = target.journal().interrupted()
-    last = next(reversed(target.revisions()), None)
+    last = last_revision(target)
     if interrupted is not None and last is not None and last.rollout == interrupted.id:
         target.journal().end("ready", "recorded; its end was written by the next command")
 
 
-def _apply(
-    target: Target, release: Release, plan: Plan, desired: State, request: Request, interrupts: Interrupts
-) -> dict[str, Any]:
+def _apply(target: Target, release: Release, plan: Plan, request: Request, interrupts: Interrupts) -> dict[str, Any]:
     """From the first journal entry to the last one of a rollout; returns fields of its result."""
     journal = target.journal()
-    before = next(reversed(target.revisions()), None)
+    before = last_revision(target)
     rollout = journal.begin(
         new_id(),
         verb=request.verb,
@@ -162,6 +145,8 @@ def _apply(
         to_release=release.hash,
         changes=plan.pending,
         again=request.again,
+        release=release.document(),
+        restarts=request.restarts,
     )
     execution = Execution(
         target,
@@ -175,7 +160,7 @@ def _apply(
     fields: dict[str, Any] = {"rollout": rollout.id, "revision": before.number if before else None}
     try:
         was_down = _without_database(plan, execution)
-        proofs, doubt, failure = _bring_up(target, release, desired, request, execution, rollout, was_down)
+        proofs, doubt, failure = _bring_up(target, release, plan, request, execution, rollout, was_down)
         if failure is None:
             revision = _record(target, release, before, request, rollout, proofs, doubt)
             journal.end("ready", doubt)
@@ -189,8 +174,7 @@ def _apply(
             f"{request.verb} of '{target.deployment}' stopped by {how}: {len(rollout.intents)} of "
             f"{len(rollout.changes)} changes begun, none is lost",
             hint=f"go on: {rollout.go_on(target.deployment)}; "
-            + (f"or back to revision {before.number}: hftctl start" if before else "or clear it away: hftctl destroy")
-            + f" -p {target.deployment}",
+            + f"or back to what stood before: hftctl rollout abort -p {target.deployment}",
         ) from error
 
 
@@ -208,7 +192,7 @@ def _without_database(plan: Plan, execution: Execution) -> bool:
 def _bring_up(
     target: Target,
     release: Release,
-    desired: State,
+    plan: Plan,
     request: Request,
     execution: Execution,
     rollout: Rollout,
@@ -223,7 +207,8 @@ def _bring_up(
     if failure is not None or not request.wait:
         return (), "", failure
     # also those that were kept: an interrupted rollout may have left them starting
-    if (failure := execution.settle(desired)) is not None:
+    there = [change.subject for change in plan.changes if change.op is not Op.DELETE]
+    if (failure := execution.settle(there)) is not None:
         return (), "", failure
     partitions = len(release.profile["partitions"])
     try:

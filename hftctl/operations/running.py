@@ -6,13 +6,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Unpack
 
 from hftctl import paths
-from hftctl.errors import Interrupted, NotFound
-from hftctl.operations.proof import prove_by_order
-from hftctl.operations.rollout import Prover, Request, actor, new_id, roll
+from hftctl.errors import Interrupted
+from hftctl.operations.request import Asked, request
+from hftctl.operations.rollout import actor, new_id, roll
 from hftctl.operations.rollout import confirm as confirm_
-from hftctl.operations.standing import find_deployments, open_standing, open_target, which
+from hftctl.operations.standing import find_deployments, last_revision, open_standing, open_target, recorded, which
 from hftctl.operations.terms import Confirm, Intention, Report, RolloutResult, TargetFactory, accept, silent
 from hftctl.plan.change import Plan
 from hftctl.plan.diff import diff
@@ -33,41 +34,11 @@ class StopResult:
     data: bool = False  # destroyed together with journals, database and secrets
 
 
-def start(
-    name: str | None,
-    *,
-    targets: TargetFactory = open_target,
-    confirm: Confirm = accept,
-    progress: Report = silent,
-    timeout_s: float | None = None,
-    dry_run: bool = False,
-    wait: bool = True,
-    lock_wait_s: float = 0.0,
-    prove: Prover = prove_by_order,
-) -> RolloutResult:
+def start(name: str | None, *, targets: TargetFactory = open_target, **asked: Unpack[Asked]) -> RolloutResult:
     """Bring the last revision up again, or what is missing of it: the same plan as a deploy, with what was recorded."""
     target = open_standing(name, targets=targets)
-    last = next(reversed(target.revisions()), None)
-    if last is None:
-        tried = target.journal().last()
-        raise NotFound(
-            f"cannot start '{target.deployment}': no revision was ever recorded, its first deploy did not end well",
-            hint=f"deploy it: {tried.go_on(target.deployment) if tried else 'hftctl deploy PROFILE'}; "
-            f"or clear it away: hftctl destroy -p {target.deployment}",
-        )
-    release = last.release
-    request = Request(
-        verb="start",
-        why=f"start of revision {last.number}",
-        prove=prove,
-        confirm=confirm,
-        report=progress,
-        timeout_s=float(release.profile["rollout"]["timeout_s"]) if timeout_s is None else timeout_s,
-        lock_wait_s=lock_wait_s,
-        wait=wait,
-        dry_run=dry_run,
-    )
-    return roll(target, release, request)
+    last = recorded(target, "start")
+    return roll(target, last.release, request("start", f"start of revision {last.number}", last.release, asked))
 
 
 def stop(
@@ -122,7 +93,7 @@ def destroy(
         return result
     confirm_(confirm, intention)
     with _saying_how_to_go_on(target, "destroy"), target.lock(intention.verb, wait_s=lock_wait_s):
-        _begin(target, "destroy")
+        _begin(target, "destroy", data=data)
         _say(progress, target, "applying", "stopping all components, the public door first", started)
         target.stop()
         _say(
@@ -158,13 +129,13 @@ def _is_stopped(target: Target) -> bool:
 
 def _take_down(verb: str, target: Target, *, data: bool = False) -> tuple[Plan, Intention]:
     plan = diff({}, target.observe())
-    last = next(reversed(target.revisions()), None)
+    last = last_revision(target)
     environment = last.release.environment if last else ""
     return plan, Intention(verb, target.deployment, target.name, environment, plan, data=data)
 
 
-def _begin(target: Target, verb: str) -> None:
-    last = next(reversed(target.revisions()), None)
+def _begin(target: Target, verb: str, *, data: bool = False) -> None:
+    last = last_revision(target)
     target.journal().begin(
         new_id(),
         verb=verb,
@@ -173,6 +144,7 @@ def _begin(target: Target, verb: str) -> None:
         from_revision=last.number if last else 0,
         to_release="",
         changes=(),
+        data=data,
     )
 
 

@@ -7,6 +7,7 @@ import json
 from hftctl import paths
 from hftctl.errors import DamageFound, NotFound, UsageError
 from hftctl.operations.terms import TargetFactory
+from hftctl.release import Revision
 from hftctl.targets.base import Target
 
 
@@ -54,6 +55,29 @@ def endpoint_of(target: Target) -> str:
         return target.endpoint()
     except (NotFound, DamageFound):
         return ""
+
+
+def last_revision(target: Target) -> Revision | None:
+    return next(reversed(target.revisions()), None)
+
+
+def recorded(target: Target, verb: str) -> Revision:
+    """The last revision. Raises NotFound where there never was one."""
+    last = last_revision(target)
+    if last is None:
+        tried = target.journal().last()
+        raise NotFound(
+            f"cannot {verb} '{target.deployment}': no revision was ever recorded, its first deploy did not end well",
+            hint=f"deploy it: {tried.go_on(target.deployment) if tried else 'hftctl deploy PROFILE'}; "
+            f"or clear it away: hftctl destroy -p {target.deployment}",
+        )
+    return last
+
+
+def last_rollout(target: Target) -> str:
+    """Its id; empty where none was ever begun."""
+    last = target.journal().last()
+    return last.id if last is not None else ""
 
 
 def _target_of(deployment: str) -> str:

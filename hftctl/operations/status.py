@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hftctl.errors import Degraded, HftctlError, NotFound
-from hftctl.operations.standing import endpoint_of, open_standing, open_target
+from hftctl.operations.standing import endpoint_of, last_revision, open_standing, open_target
 from hftctl.operations.terms import TargetFactory
 from hftctl.plan.change import Change, Op
 from hftctl.plan.diff import diff
@@ -61,7 +61,7 @@ def status(name: str | None, *, targets: TargetFactory = open_target) -> StatusR
     """Reads only: what is broken stays as it is, the hint says what repairs it."""
     target = open_standing(name, targets=targets)
     last = target.journal().last()
-    revision = next(reversed(target.revisions()), None)
+    revision = last_revision(target)
     stopped = last is not None and last.verb == "stop"
     components = tuple(_as_wanted(component, stopped) for component in target.status())
     interrupted = last if last is not None and last.open else None

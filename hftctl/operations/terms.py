@@ -16,7 +16,7 @@ from hftctl.targets.base import Finding, Target
 class Intention:
     """What is about to be done, for the person who confirms it."""
 
-    verb: str  # deploy, apply, start, stop, destroy, halt, resume
+    verb: str  # deploy, apply, start, scale, restart, rollback, abort, stop, destroy, halt, resume
     deployment: str
     target: str
     environment: str
@@ -46,7 +46,7 @@ class RolloutResult:
     deployment: str
     target: str
     verb: str
-    result: str  # ready | unchanged | planned | reverted | failed | inconclusive
+    result: str  # ready | unchanged | planned | reverted | failed | inconclusive | aborted
     plan: Plan
     endpoint: str
     duration_s: float

@@ -15,6 +15,7 @@ class Op(StrEnum):
     CREATE = "create"
     UPDATE = "update"
     DELETE = "delete"
+    RESTART = "restart"  # as it is wanted, and started anew because somebody asked for it
     KEEP = "keep"
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from hftctl.plan.change import Change, Op, Plan, Spec, State
 
 SHOWN_KEYS = 3
 SHOWN_CHARACTERS = 40
+REPLACED = "replaced"  # a spec may say how another one takes its place: start-first, stop-first
 _ABSENT = object()
 
 
@@ -21,6 +22,18 @@ def diff(desired: State, observed: State) -> Plan:
     return Plan(tuple(changes))
 
 
+def restarting(plan: Plan, subjects: Collection[str], *, only: bool) -> Plan:
+    """The plan in which `subjects` are started anew, also those that are as wanted; `only` them, or the rest as well."""
+    changes = [
+        Change(one.subject, Op.RESTART, one.before, one.after, f"asked for{_how(one.after)}")
+        if one.op is Op.KEEP and one.subject in subjects
+        else one
+        for one in plan.changes
+        if one.subject in subjects or not only
+    ]
+    return Plan(tuple(changes))
+
+
 def change(subject: str, before: Spec | None, after: Spec | None) -> Change:
     if after is None:
         return Change(subject, Op.DELETE, before, None, "not wanted any more")
@@ -28,7 +41,7 @@ def change(subject: str, before: Spec | None, after: Spec | None) -> Change:
         return Change(subject, Op.CREATE, None, after, "not there")
     if before == after:
         return Change(subject, Op.KEEP, before, after, "")
-    return Change(subject, Op.UPDATE, before, after, differences(before, after))
+    return Change(subject, Op.UPDATE, before, after, differences(before, after) + _how(after))
 
 
 def differences(before: Spec, after: Spec) -> str:
@@ -36,6 +49,11 @@ def differences(before: Spec, after: Spec) -> str:
     found = [f"{path} {_short(old)} -> {_short(new)}" for path, old, new in _walk(before, after, "")]
     more = len(found) - SHOWN_KEYS
     return ", ".join(found[:SHOWN_KEYS]) + (f" and {more} more" if more > 0 else "")
+
+
+def _how(spec: Spec | None) -> str:
+    how = (spec or {}).get(REPLACED)
+    return f" ({how})" if how else ""
 
 
 def _walk(before: Any, after: Any, path: str) -> Iterator[tuple[str, Any, Any]]:

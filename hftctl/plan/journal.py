@@ -29,7 +29,7 @@ class Rollout:
     """One rollout as its entries tell it."""
 
     id: str
-    verb: str  # deploy, start, stop, destroy
+    verb: str  # deploy, apply, start, scale, restart, rollback, abort, stop, destroy
     actor: str
     why: str
     started_ns: int
@@ -41,7 +41,10 @@ class Rollout:
     intents: set[int] = field(default_factory=set)  # indices of changes that were, or may have been, applied
     outcomes: dict[int, str] = field(default_factory=dict)  # index -> "" when it became ready, else the failure
     reverting: str = ""  # the cause, once a revert began
-    again: str = ""  # the command that made it, and that goes on where it stopped
+    again: str = ""  # the command that made it
+    release: Mapping[str, Any] = field(default_factory=dict)  # document of what it leads to, so that anybody can go on
+    restarts: tuple[str, ...] = ()  # subjects that are started anew whether they differ or not
+    data: bool = False  # destroy: with journals, database and secrets
     interrupted: str = ""  # how it was stopped, when it could still say so
     result: str = ""  # ready | reverted | failed | stopped | interrupted; empty: open
     ended_ns: int = 0
@@ -52,9 +55,11 @@ class Rollout:
         return not self.result
 
     def go_on(self, deployment: str) -> str:
-        """What to type after it did not end well. Its profile may be a file that only its own command names."""
+        """What to type after it did not end well."""
         if self.verb in {"start", "stop", "destroy"}:
-            return f"hftctl {self.verb} -p {deployment}"
+            return f"hftctl {self.verb} -p {deployment}{' --data' if self.data else ''}"
+        if self.release:
+            return f"hftctl rollout continue -p {deployment}"
         return self.again or "hftctl deploy PROFILE"
 
     @property
@@ -110,6 +115,9 @@ class RolloutJournal:
         to_release: str,
         changes: Iterable[Change],
         again: str = "",
+        release: Mapping[str, Any] | None = None,
+        restarts: Iterable[str] = (),
+        data: bool = False,
     ) -> Rollout:
         before = self.unsettled()
         changes = tuple(changes)
@@ -128,6 +136,9 @@ class RolloutJournal:
             "from_revision": from_revision,
             "to_release": to_release,
             "again": again,
+            "release": release or {},
+            "restarts": list(restarts),
+            "data": data,
             "changes": [asdict(change) for change in changes],
             "baseline": baseline,
             "inherited": inherited,
@@ -234,6 +245,9 @@ def _rollout(entry: Mapping[str, Any]) -> Rollout:
         baseline=entry["baseline"],
         inherited=tuple(entry["inherited"]),
         again=entry.get("again", ""),
+        release=entry.get("release", {}),
+        restarts=tuple(entry.get("restarts", ())),
+        data=entry.get("data", False),
     )
 
 

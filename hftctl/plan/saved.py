@@ -13,6 +13,7 @@ from typing import Any
 from hftctl.errors import NotFound, PlanStale, UsageError
 from hftctl.paths import write_atomic
 from hftctl.plan.change import Change, Op, Plan, Spec, State
+from hftctl.plan.journal import Rollout
 from hftctl.release import Release
 
 API_VERSION = "hftctl/v1"
@@ -26,6 +27,7 @@ class SavedPlan:
     observed: Mapping[str, str]  # subject -> hash of what was there, or `absent`
     plan: Plan
     created_ns: int
+    rollout: str = ""  # the last one before it was made: a restart since leaves everything else as it was
 
     @property
     def pending(self) -> int:
@@ -38,9 +40,9 @@ def spec_hash(spec: Spec | None) -> str:
     return hashlib.sha256(json.dumps(spec, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def make(release: Release, plan: Plan) -> SavedPlan:
+def make(release: Release, plan: Plan, *, rollout: str) -> SavedPlan:
     observed = {change.subject: spec_hash(change.before) for change in plan.changes}
-    return SavedPlan(release, observed, plan, time.time_ns())
+    return SavedPlan(release, observed, plan, time.time_ns(), rollout)
 
 
 def document(saved: SavedPlan) -> dict[str, Any]:
@@ -53,6 +55,7 @@ def document(saved: SavedPlan) -> dict[str, Any]:
         "release_hash": saved.release.hash,
         "release": saved.release.document(),
         "observed": dict(saved.observed),
+        "rollout": saved.rollout,
         "changes": [asdict(change) for change in saved.plan.changes],
     }
 
@@ -78,7 +81,11 @@ def load(path: Path) -> SavedPlan:
             Change(c["subject"], Op(c["op"]), c["before"], c["after"], str(c["cause"])) for c in read["changes"]
         )
         saved = SavedPlan(
-            Release.from_document(read["release"]), dict(read["observed"]), Plan(changes), int(read["created_ns"])
+            Release.from_document(read["release"]),
+            dict(read["observed"]),
+            Plan(changes),
+            int(read["created_ns"]),
+            str(read["rollout"]),
         )
         promised = read["release_hash"]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -88,7 +95,7 @@ def load(path: Path) -> SavedPlan:
     return saved
 
 
-def check(saved: SavedPlan, desired: State, observed: State) -> None:
+def check(saved: SavedPlan, desired: State, observed: State, last: Rollout | None) -> None:
     """Raise PlanStale naming everything that is not as it was when the plan was made."""
     moved = [
         f"{subject} {'is gone' if now == ABSENT else 'is new' if then == ABSENT else 'has changed'}"
@@ -102,6 +109,8 @@ def check(saved: SavedPlan, desired: State, observed: State) -> None:
             f"{subject} would be rendered otherwise" for subject in desired if after.get(subject) != desired[subject]
         ]
         moved = moved or ["the set of components is another one"]
+    if not moved and last is not None and last.id != saved.rollout:
+        moved = [f"{last.actor} made rollout {last.id} ({last.why})"]
     if moved:
         raise PlanStale(
             f"cannot apply the plan for '{saved.release.deployment}': since it was made, {', '.join(moved)}",

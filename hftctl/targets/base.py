@@ -88,6 +88,9 @@ class Target(Actuator, Protocol):
     def lock(self, why: str, *, wait_s: float, shared: bool = False) -> AbstractContextManager[None]:
         """Raises LockHeld naming the holder. Dies with its holder."""
 
+    def holder(self) -> str:
+        """Who holds the lock now, since when and why; empty when nobody does."""
+
     def journal(self) -> RolloutJournal: ...
 
     def revisions(self) -> Sequence[Revision]:

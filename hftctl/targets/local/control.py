@@ -138,9 +138,9 @@ def leave(layout: Layout) -> None:
         os.close(handle)
 
 
-def replace(layout: Layout, wanted: Spec) -> None:
-    """Have this code look after the deployment."""
-    if status(layout) is not None and supervisor_spec(layout) != wanted:
+def replace(layout: Layout, wanted: Spec, *, anyway: bool = False) -> None:
+    """Have this code look after the deployment; `anyway`: by a new process, also when the one there is runs this code."""
+    if status(layout) is not None and (anyway or supervisor_spec(layout) != wanted):
         leave(layout)
     ensure(layout)
 

@@ -77,7 +77,7 @@ class LocalTarget:
             self._delete(change.subject)
             return
         if change.subject == "supervisor":
-            control.replace(self.layout, change.after)
+            control.replace(self.layout, change.after, anyway=change.op is Op.RESTART)
             return
         if "digest" in change.after:
             raise Failed(
@@ -89,7 +89,10 @@ class LocalTarget:
         if components.kind(change.subject) == "schema":
             self._migrate(change.subject, change.after)
             return
-        control.apply(self.layout, components.process(change.subject, change.after))
+        process = components.process(change.subject, change.after)
+        control.apply(self.layout, process)
+        if change.op is Op.RESTART:
+            control.restart(self.layout, change.subject)
 
     def _write(self, subject: str, spec: Spec) -> None:
         """The configuration first, the spec last: what is recorded as applied has its files."""
@@ -171,6 +174,9 @@ class LocalTarget:
         return flock.hold(
             self.layout.lock, deployment=self.deployment, holder=_holder(), why=why, wait_s=wait_s, shared=shared
         )
+
+    def holder(self) -> str:
+        return flock.holder(self.layout.lock)
 
     def journal(self) -> RolloutJournal:
         return RolloutJournal(self.layout.rollout_journal)

@@ -17,7 +17,7 @@ import hftctl.targets.local
 from hftctl import paths
 from hftctl.cli.main import run
 from hftctl.operations import deploy as deploying
-from hftctl.operations import running
+from hftctl.operations import request as requesting
 from tests.hftctl.targets.fake import FakeTarget
 
 SCHEMAS = Path(hftctl.__file__).parent / "cli" / "schemas"
@@ -106,8 +106,7 @@ def proved(*_: object) -> list[dict[str, Any]]:
 @pytest.fixture
 def target(monkeypatch: pytest.MonkeyPatch) -> type[Files]:
     monkeypatch.setattr(hftctl.targets.local, "LocalTarget", Files, raising=False)
-    for operation in (deploying.deploy, deploying.apply_plan, running.start):
-        monkeypatch.setitem(operation.__kwdefaults__, "prove", proved)
+    monkeypatch.setattr(requesting, "prove_by_order", proved)
     monkeypatch.setattr(deploying.build, "build_if_stale", lambda **_: None)
     monkeypatch.setattr(Files, "fate", {})
     return Files

@@ -60,7 +60,7 @@ def test_without_a_terminal_and_without_yes_it_refuses_with_the_command(
 def test_a_dry_run_shows_the_plan_and_changes_nothing(target: type[Files], hftctl_: Hftctl, home: Path) -> None:
     ended = hftctl_("deploy", "--dry-run")
     assert ended.code == 0
-    assert "+ create  engine-0" in ended.out
+    assert "+ create   engine-0" in ended.out
     assert not home.exists()
 
 

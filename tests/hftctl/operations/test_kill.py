@@ -139,7 +139,7 @@ def test_status_tells_the_truth_after_every_kill(fresh):
         else:
             assert report.state == "interrupted", name
             assert "never ended" in report.message
-            assert report.hint == "hftctl deploy PROFILE", "nobody said which command it was"
+            assert report.hint == "hftctl rollout continue -p fake", name
 
 
 def test_two_kills_in_a_row_change_nothing_about_that(fresh):

@@ -209,12 +209,15 @@ def test_ctrl_c_leaves_a_record_and_says_how_to_go_on(home, targets):
     with pytest.raises(Interrupted) as caught:
         deploy(profile(), targets=lambda _target, name: Signalled(home, name), no_build=True, prove=proved, again=typed)
     assert "stopped by SIGINT: 2 of 4 changes begun" in caught.value.message
-    assert caught.value.hint == f"go on: {typed}; or clear it away: hftctl destroy -p fake", "there is nothing to start"
+    assert caught.value.hint == (
+        "go on: hftctl rollout continue -p fake; or back to what stood before: hftctl rollout abort -p fake"
+    )
     report = status(None, targets=targets)
-    assert (report.state, report.hint) == ("interrupted", typed)
+    assert (report.state, report.hint) == ("interrupted", "hftctl rollout continue -p fake")
+    assert report.rollout.again == typed
     with pytest.raises(NotFound) as caught:
         start(None, targets=targets)
-    assert typed in caught.value.hint
+    assert "hftctl rollout continue -p fake" in caught.value.hint
     assert report.rollout.interrupted == "SIGINT"
     assert up(targets).result == "ready"
 

@@ -102,7 +102,7 @@ class FakeTarget:
         state = self.observe()
         if change.after is not None and change.after["fate"] == "refused":
             raise Failed(f"{change.subject} cannot be started: exec format error")
-        if change.op == "update":  # as a process is: stopped first, and there is a moment without it
+        if change.op in ("update", "restart"):  # as a process is: stopped first, and there is a moment without it
             state.pop(change.subject, None)
             self._write(state)
             self.at(f"amid {change.op} {change.subject}")
@@ -164,6 +164,9 @@ class FakeTarget:
         return flock.hold(
             self.layout.lock, deployment=self.deployment, holder="ana@desk3", why=why, wait_s=wait_s, shared=shared
         )
+
+    def holder(self):
+        return flock.holder(self.layout.lock)
 
     def journal(self):
         return HookedJournal(self.layout.rollout_journal, self.at)
