@@ -114,6 +114,7 @@ class Counted:
         self._ours = ours
         self._partitions = range(partitions)
         self._before = [ours.status(number) for number in self._partitions]
+        self.checkpoint = ours.checkpoint()
 
     def check(self, orders: int, *, in_flight: int) -> dict[str, int]:
         """Every answered order stands in the journal, at most those in flight besides; none was refused or a repeat."""

@@ -20,6 +20,7 @@ KEY_VARIABLE = "HFTCTL_API_KEY"
 REPORT = Path(__file__).with_name("report.lua")
 MIX = Path(__file__).with_name("mix.lua")
 ORDERS = Path(__file__).with_name("orders.lua")
+BATCHES = Path(__file__).with_name("batches.lua")
 
 
 def version() -> str:
