@@ -54,7 +54,9 @@ def main() -> int:
     except OSError as error:
         print(f"cannot connect to {plan.host}:{plan.port}: {error.strerror or error}", flush=True)
         return 1
-    print(msgspec.json.encode(counts).decode(), flush=True)
+    # Buffered, whatever PYTHONUNBUFFERED says: unbuffered, what a full pipe did not take at once would be dropped without a word.
+    with os.fdopen(sys.stdout.fileno(), "wb", closefd=False) as out:
+        out.write(msgspec.json.encode(counts) + b"\n")
     return 0
 
 
