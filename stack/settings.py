@@ -99,6 +99,7 @@ class PersisterSettings(Settings, frozen=True, kw_only=True):
     redis: Redis
     batch_events: int = 50_000
     idle_ms: int = 50
+    state_file: str | None = None  # how far it is and what keeps it, for `status`; see persister/watch.py
     cached_order_ttl_s: int = 3600
 
 

@@ -19,7 +19,8 @@ import msgspec
 import uvloop
 
 from stack import logs
-from stack.persister.database import RETRIED, Conflict, Damage, Database, index_closed_days
+from stack.persister.database import RETRIED, Conflict, Damage, Database
+from stack.persister.days import index_closed_days
 from stack.settings import PersisterSettings, load
 from stack.wire.link import Link
 
@@ -36,16 +37,18 @@ async def serve(settings: PersisterSettings) -> int:
     # prometheus-client decides at its import where values are kept
     from stack.persister.persister import Persister
     from stack.persister.publish import Publisher
+    from stack.persister.watch import Watch
 
     async with Link(settings.link_socket, settings.component) as link:
         publisher = Publisher(settings, link)
         database = Database(settings.postgres, settings.partition, settings.component)
-        persister = Persister(settings, link, database, publisher.offer)
+        watch = Watch(settings, link)
+        persister = Persister(settings, link, database, watch, publisher.offer)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, persister.stop)
         publishing = asyncio.create_task(publisher.run())
-        indexing = asyncio.create_task(_index_days(settings))
+        beside = [asyncio.create_task(_index_days(settings)), asyncio.create_task(watch.run())]
         try:
             await persister.run()
         except Conflict as error:
@@ -56,8 +59,9 @@ async def serve(settings: PersisterSettings) -> int:
             return EXIT_DAMAGE
         finally:
             publisher.stop()
-            indexing.cancel()
-            await asyncio.wait((publishing, indexing), timeout=STOP_S)
+            for task in beside:
+                task.cancel()
+            await asyncio.wait((publishing, *beside), timeout=STOP_S)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The compiled form of `rows.encode_plain`: events in, one binary COPY stream out, in two passes.
+"""The compiled form of `rows.encode_plain`: events in, rows of a binary COPY out, in two passes.
 
 The first pass finds the texts that are not plain ASCII and asks `text_of` for them; the second writes the rows.
 """
@@ -7,7 +7,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from stack.persister.rows import HEADER, TRAILER, text_of
+from stack.persister.rows import text_of
 
 cdef extern from *:
     """
@@ -90,11 +90,11 @@ def encode(uint32_t partition, const uint8_t[::1] events) -> bytes:
     cdef Py_ssize_t count = events.shape[0] // EVENT_BYTES, number, length, total
     cdef const uint8_t* event
     cdef dict unusual = {}
-    cdef bytes text, stream
+    cdef bytes text, rows
     cdef uint8_t* to
     if events.shape[0] % EVENT_BYTES:
         raise ValueError(f"{events.shape[0]} bytes are no whole number of events")
-    total = len(HEADER) + len(TRAILER)
+    total = 0
     for number in range(count):
         event = &events[number * EVENT_BYTES]
         length = plain_length(event + TEXT_OFFSET)
@@ -103,10 +103,8 @@ def encode(uint32_t partition, const uint8_t[::1] events) -> bytes:
             unusual[number] = text
             length = len(text)
         total += FIXED_BYTES + length
-    stream = PyBytes_FromStringAndSize(NULL, total)
-    to = <uint8_t*>PyBytes_AS_STRING(stream)
-    memcpy(to, <const uint8_t*>PyBytes_AS_STRING(HEADER), len(HEADER))
-    to += len(HEADER)
+    rows = PyBytes_FromStringAndSize(NULL, total)
+    to = <uint8_t*>PyBytes_AS_STRING(rows)
     for number in range(count):
         event = &events[number * EVENT_BYTES]
         to = fixed_fields(to, event, partition)
@@ -120,5 +118,4 @@ def encode(uint32_t partition, const uint8_t[::1] events) -> bytes:
             to = put32(to, <uint32_t>length)
             memcpy(to, event + TEXT_OFFSET, length)
         to += length
-    memcpy(to, <const uint8_t*>PyBytes_AS_STRING(TRAILER), len(TRAILER))
-    return stream
+    return rows

@@ -1,9 +1,12 @@
 """The PostgreSQL side: rows and checkpoint move together, or not at all.
 
 `write` takes the events between two checkpoints. Its one transaction moves the checkpoint from the first to the last and
-copies the rows; when no checkpoint stands where the first one says, somebody else has written, and this persister stops.
+copies the rows; when no checkpoint stands where the first one says, somebody else has moved it, and this persister stops.
 So every event stands exactly once whatever dies when, and `synchronous_commit = off` is safe: what a crash of PostgreSQL
 takes back, it takes back with its checkpoint, and the engine is asked for it again.
+
+A checkpoint that was moved without its rows, by hand or by a restore of half a database, is found when the connection opens:
+the newest row must be the checkpoint's. Neither doubles nor holes come of it.
 """
 
 from __future__ import annotations
@@ -18,28 +21,41 @@ from typing import NamedTuple
 import asyncpg
 
 from engine.records import EVENT_BYTES, Event, EventKind, InstrumentState
-from stack.persister.rows import COLUMNS, encode
+from stack.persister.claim import Claimed, claim
+from stack.persister.rows import COLUMNS, HEADER, TRAILER, encode
 from stack.settings import Postgres
 
 logger = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 5.0
 COMMAND_TIMEOUT_S = 60.0
-SETTLE = timedelta(minutes=5)  # a day counts as over so long after its end: its last events are written by then
-INDEX_LOCK_KEY = 0x68_66_74_69_64_78
 _KIND_OFFSET = 76
 _TIME_OFFSET = 16
 _DAY_NS = 86_400_000_000_000
 _EPOCH = date(1970, 1, 1)
 _DEFINITIONS = bytes((EventKind.INSTRUMENT_DEFINED, EventKind.ACCOUNT_DEFINED))
+_SESSION = {
+    "synchronous_commit": "off",
+    "jit": "off",
+    # A session whose host died holds our claim: PostgreSQL asks after ten seconds of silence, and gives up soon.
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "3",
+    "tcp_keepalives_count": "3",
+}
+_NEWEST = "SELECT sequence FROM events WHERE partition = $1 ORDER BY sequence DESC LIMIT 1"
+# For a person to type.
+_PUT_BACK = (
+    "UPDATE checkpoint SET sequence = {newest}, ordinal = (SELECT count(*) FROM events WHERE partition = {partition}) "
+    "WHERE partition = {partition}"
+)
 
-# What may pass by itself: PostgreSQL away, restarting, full, not migrated yet. asyncpg reports a server that died between two
-# statements as an error of its own state, too.
-RETRIED = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+# What may pass by itself: PostgreSQL away, restarting, full, not migrated yet, another persister on its way out. asyncpg
+# reports a server that died between two statements as an error of its own state, too.
+RETRIED = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, Claimed)
 
 
 class Conflict(Exception):
-    """Another persister writes this partition."""
+    """Somebody else writes this partition."""
 
 
 class Damage(Exception):
@@ -54,7 +70,11 @@ class Checkpoint(NamedTuple):
 class Batch(NamedTuple):
     first: Checkpoint
     last: Checkpoint
-    events: bytes
+    pieces: list[bytes]  # whole commands each
+
+    @property
+    def count(self) -> int:
+        return self.last.ordinal - self.first.ordinal
 
 
 async def connect(postgres: Postgres, name: str) -> asyncpg.Connection:
@@ -66,7 +86,7 @@ async def connect(postgres: Postgres, name: str) -> asyncpg.Connection:
         password=Path(postgres.password_file).read_text().strip(),  # noqa: ASYNC240  a small local file, once
         timeout=CONNECT_TIMEOUT_S,
         command_timeout=COMMAND_TIMEOUT_S,
-        server_settings={"application_name": name, "synchronous_commit": "off", "jit": "off"},
+        server_settings={"application_name": name, **_SESSION},
     )
 
 
@@ -78,20 +98,26 @@ class Database:
         self._partition = partition
         self._name = name
         self._connection: asyncpg.Connection | None = None
+        self._sessions: set[int] = set()  # of PostgreSQL, that were ours
         self._days: set[date] = set()
 
     async def open(self) -> Checkpoint:
+        """Raises Claimed while another persister writes this partition, and Damage."""
         connection = self._connection = await connect(self._postgres, self._name)
+        await claim(connection, self._partition, self._sessions)
         await connection.execute(
             "INSERT INTO checkpoint (partition, sequence, ordinal, time_ns) VALUES ($1, 0, 0, 0) ON CONFLICT DO NOTHING",
             self._partition,
         )
-        row = await connection.fetchrow(
-            "SELECT sequence, ordinal FROM checkpoint WHERE partition = $1", self._partition
+        checkpoint = Checkpoint(
+            *await connection.fetchrow("SELECT sequence, ordinal FROM checkpoint WHERE partition = $1", self._partition)
         )
+        newest = await connection.fetchval(_NEWEST, self._partition) or 0
+        if newest != checkpoint.sequence:
+            raise Damage(_moved(self._partition, checkpoint.sequence, newest))
         self._days.clear()
         await self._make_days({datetime.now(UTC).date()})
-        return Checkpoint(*row)
+        return checkpoint
 
     def close(self) -> None:
         """At once and without a word to the server: what was not committed is taken back."""
@@ -100,16 +126,16 @@ class Database:
             self._connection = None
 
     async def write(self, batch: Batch) -> None:
-        connection, events = self._connection, batch.events
+        connection = self._connection
         assert connection is not None  # noqa: S101  the caller opened it
-        await self._make_days(days_of(events))
-        rows = encode(self._partition, events)
+        newest = batch.pieces[-1]
+        await self._make_days(days_of(batch.pieces))
         async with connection.transaction():
             moved = await connection.execute(
                 "UPDATE checkpoint SET sequence = $1, ordinal = $2, time_ns = $3, updated_at = clock_timestamp() "
                 "WHERE partition = $4 AND sequence = $5 AND ordinal = $6",
                 *batch.last,
-                Event.unpack(events, len(events) - EVENT_BYTES).time_ns,
+                Event.unpack(newest, len(newest) - EVENT_BYTES).time_ns,
                 self._partition,
                 *batch.first,
             )
@@ -119,17 +145,24 @@ class Database:
                 )
                 raise Conflict(
                     f"partition {self._partition}: expected the checkpoint at sequence {batch.first.sequence}, it stands at "
-                    f"{stands['sequence'] if stands else 'nothing'}: another persister writes this partition"
+                    f"{stands['sequence'] if stands else 'nothing'}: somebody else moved it; nothing was written"
                 )
-            for event in definitions(events):
+            for event in (event for piece in batch.pieces for event in definitions(piece)):
                 await self._define(connection, event)
             try:
-                await connection.copy_to_table("events", source=_once(rows), columns=COLUMNS, format="binary")
+                await connection.copy_to_table("events", source=self._rows(batch), columns=COLUMNS, format="binary")
             except asyncpg.UniqueViolationError as error:
                 raise Damage(
                     f"partition {self._partition}: rows above sequence {batch.first.sequence}, where the checkpoint stands, "
                     f"are there already: {error.detail}"
                 ) from error
+
+    async def _rows(self, batch: Batch) -> AsyncIterator[bytes]:
+        """Encoded piece by piece while PostgreSQL takes the one before."""
+        yield HEADER
+        for piece in batch.pieces:
+            yield encode(self._partition, piece)
+        yield TRAILER
 
     async def _make_days(self, days: set[date]) -> None:
         """Tables for these days, and for the day after each, so that midnight finds its table."""
@@ -162,33 +195,21 @@ class Database:
         )
 
 
-async def index_closed_days(postgres: Postgres, name: str) -> list[date]:
-    """Give the days that are over the indexes history is read by; one persister at a time, on a connection of its own.
-
-    Building one keeps writers out of that day's table. A persister that lags by more than SETTLE then waits, and loses
-    nothing.
-    """
-    connection = await connect(postgres, name)
-    try:
-        if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", INDEX_LOCK_KEY):
-            return []
-        days = [
-            row[0] for row in await connection.fetch("SELECT days_to_index($1)", (datetime.now(UTC) - SETTLE).date())
-        ]
-        for day in days:
-            await connection.execute("SELECT index_day($1)", day, timeout=3600)
-            logger.info("indexed the day %s", day)
-        return days
-    finally:
-        connection.terminate()
+def _moved(partition: int, checkpoint: int, newest: int) -> str:
+    wrong = "rows are missing below it" if checkpoint > newest else "rows above it would be written again"
+    return (
+        f"partition {partition}: the checkpoint says sequence {checkpoint}, the newest row is of sequence {newest}: it was moved "
+        f"without its rows, and {wrong}. Nothing was written. Put it back where the rows end, in PostgreSQL: "
+        + _PUT_BACK.format(newest=newest, partition=partition)
+    )
 
 
-def days_of(events: bytes) -> set[date]:
+def days_of(pieces: list[bytes]) -> set[date]:
     """The UTC days of a batch. Time never goes back, so that the ends agreeing means one day."""
-    number = [_day(events, offset) for offset in (0, len(events) - EVENT_BYTES)]
-    if number[0] != number[1]:
-        number = [_day(events, offset) for offset in range(0, len(events), EVENT_BYTES)]
-    return {_EPOCH + timedelta(days=day) for day in number}
+    ends = [_day(pieces[0], 0), _day(pieces[-1], len(pieces[-1]) - EVENT_BYTES)]
+    if ends[0] != ends[1]:
+        ends = [_day(piece, offset) for piece in pieces for offset in range(0, len(piece), EVENT_BYTES)]
+    return {_EPOCH + timedelta(days=day) for day in ends}
 
 
 def definitions(events: bytes) -> list[Event]:
@@ -200,7 +221,3 @@ def definitions(events: bytes) -> list[Event]:
 
 def _day(events: bytes, offset: int) -> int:
     return int.from_bytes(events[offset + _TIME_OFFSET : offset + _TIME_OFFSET + 8], "little") // _DAY_NS
-
-
-async def _once(data: bytes) -> AsyncIterator[bytes]:
-    yield data

@@ -20,5 +20,5 @@ lag_seconds = Gauge(
 errors = Counter("hft_persister_errors", "Failed attempts, by what failed", (*_LABELS, "what"))
 published = Counter("hft_persister_published_events", "Events whose news went to the cache", _LABELS)
 skipped = Counter(
-    "hft_persister_skipped_events", "Events whose news were left out: the cache was away or too slow", _LABELS
+    "hft_persister_skipped_events", "Events whose news was coalesced: too many for the cache, or it was away", _LABELS
 )

@@ -1,8 +1,9 @@
 """Pull events from the engine, write them, again and again.
 
-Pulling is the back-pressure: while PostgreSQL is away exactly one batch is held, whatever the engine does. Every failure
-that may pass is tried again for as long as it takes; after each, the checkpoint in the database says what is true.
-Only two things end the work by themselves: somebody else moved the checkpoint, or the two sides do not belong together.
+While one batch is written the next one is pulled; both are bounded, and pulling is the back-pressure: while PostgreSQL is away
+two batches are held, whatever the engine does. Every failure that may pass is tried again for as long as it takes; after each,
+the checkpoint in the database says what is true. Only two things end the work by themselves: somebody else writes this
+partition, or the two sides do not belong together.
 """
 
 from __future__ import annotations
@@ -14,19 +15,20 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
 
-from engine.records import EVENT_BYTES, Event
 from stack.persister import metrics
-from stack.persister.database import RETRIED, Batch, Checkpoint, Conflict, Damage, Database
+from stack.persister.claim import Claimed
+from stack.persister.database import RETRIED, Batch, Checkpoint, Conflict, Database
+from stack.persister.source import Pulled, Source
+from stack.persister.watch import Watch
 from stack.settings import PersisterSettings
-from stack.wire.frames import FRAME_BYTES_MAX
-from stack.wire.link import Answer, Link, LinkLost, QueryRefused
+from stack.wire.link import Link, LinkLost, QueryRefused
 
 logger = logging.getLogger(__name__)
 
 BACKOFF_MIN_S = 0.05
 BACKOFF_MAX_S = 2.0
-PULL_WAIT_MS = 1000
-BATCH_EVENTS_MAX = (FRAME_BYTES_MAX - 65_536) // EVENT_BYTES
+YIELD_S = 3.0  # a persister that was killed leaves its claim for a moment; who holds it longer is alive
+BATCH_EVENTS_MAX = 200_000
 T = TypeVar("T")
 
 
@@ -36,21 +38,25 @@ class Stopping(Exception):
 
 class Persister:
     def __init__(
-        self, settings: PersisterSettings, link: Link, database: Database, written: Callable[[bytes], object]
+        self,
+        settings: PersisterSettings,
+        link: Link,
+        database: Database,
+        watch: Watch,
+        written: Callable[[list[bytes]], object],
     ) -> None:
         """`written` is told of the events of every committed batch; it must not wait."""
         self._partition = settings.partition
-        self._limit = min(settings.batch_events, BATCH_EVENTS_MAX)
         self._idle_s = settings.idle_ms / 1000
         self._link = link
+        self._source = Source(link, settings.partition, min(settings.batch_events, BATCH_EVENTS_MAX))
         self._database = database
+        self._watch = watch
         self._written = written
         self._stop = asyncio.Event()
         self._labels = (settings.component, str(settings.partition))
-        self._failing: dict[str, str] = {}  # what does not work, and why: said once, not with every attempt
-        self._end = 0  # how many events the engine has
-        metrics.lag_events.labels(*self._labels).set(0)
-        metrics.lag_seconds.labels(*self._labels).set(0)
+        self._ahead: asyncio.Task[Pulled] | None = None
+        self._end = 0  # how many events the engine had
 
     def stop(self) -> None:
         """Finish the batch that is being written, then end."""
@@ -60,64 +66,66 @@ class Persister:
         """Until `stop`; raises Conflict and Damage."""
         try:
             checkpoint = await self._open()
+            self._watch.mended("postgres")
             logger.info("partition %d: writing from sequence %d", self._partition, checkpoint.sequence + 1)
+            self._pull(checkpoint, 0.0)
             while not self._stop.is_set():
                 began = time.monotonic()
-                batch = await self._pull(checkpoint)
-                if batch is not None:
-                    checkpoint = await self._write(batch)
-                if batch is None or len(batch.events) < self._limit * EVENT_BYTES // 2:
-                    await self._pause(self._idle_s - (time.monotonic() - began))  # few events: gather more at a time
+                batch = await self._pulled(checkpoint)
+                if batch is None:
+                    self._pull(checkpoint, 0.0)
+                    continue
+                few = batch.count < self._source.batch_events // 2
+                self._pull(batch.last, max(self._idle_s - (time.monotonic() - began), 0.0) if few else 0.0)
+                checkpoint = await self._write(batch)
+                if checkpoint != batch.last:
+                    self._pull(checkpoint, 0.0)
         except Stopping:
             logger.info("partition %d: stopped", self._partition)
         finally:
+            self._forget()
             self._database.close()
 
-    async def _pull(self, checkpoint: Checkpoint) -> Batch | None:
+    def _pull(self, after: Checkpoint, pause_s: float) -> None:
+        """Begin to pull what follows `after`; `pause_s` lets a few events become more."""
+        self._forget()
+        self._ahead = asyncio.create_task(self._source.pull(after, pause_s))
+
+    def _forget(self) -> None:
+        if self._ahead is not None:
+            if not self._ahead.cancel() and not self._ahead.cancelled():
+                self._ahead.exception()  # seen: what it found is asked for again
+            self._ahead = None
+
+    async def _pulled(self, checkpoint: Checkpoint) -> Batch | None:
         """The events after the checkpoint; None when there are none for a while, or no engine."""
+        assert self._ahead is not None  # noqa: S101  the loop began it
         try:
-            answer = await self._unless_stopped(self._query(checkpoint.ordinal))
+            pulled = await self._unless_stopped(self._ahead)
         except (LinkLost, QueryRefused) as error:
-            self._failed("engine", error)
+            self._watch.failed("engine", error)
             await self._unless_stopped(self._link.wait_connected())
             await self._pause(BACKOFF_MAX_S if isinstance(error, QueryRefused) else BACKOFF_MIN_S)
             return None
-        self._mended("engine")
-        end, events = answer.document["end"], answer.data
-        if end < checkpoint.ordinal:
-            raise Damage(
-                f"partition {self._partition}: PostgreSQL has {checkpoint.ordinal} events up to sequence "
-                f"{checkpoint.sequence}, the engine only {end}: this database belongs to another journal, or the journal "
-                "lost its end"
-            )
-        self._end = end
-        self._lag(checkpoint.ordinal, events)
-        if not events:
-            return None
-        first = Event.unpack(events)
-        last = Checkpoint(
-            Event.unpack(events, len(events) - EVENT_BYTES).sequence, checkpoint.ordinal + len(events) // EVENT_BYTES
-        )
-        if (first.sequence, first.index) != (checkpoint.sequence + 1, 0) or answer.document["next"] != last.ordinal:
-            raise Damage(
-                f"partition {self._partition}: event {checkpoint.ordinal} should be the first of sequence "
-                f"{checkpoint.sequence + 1}, the engine has {first.sequence}.{first.index} there: this database belongs to "
-                "another journal"
-            )
-        return Batch(checkpoint, last, events)
-
-    async def _query(self, ordinal: int) -> Answer:
-        return await self._link.query("events", **{"from": ordinal}, limit=self._limit, wait_ms=PULL_WAIT_MS)
+        self._watch.mended("engine")
+        self._end = pulled.end
+        if pulled.batch is None:
+            self._watch.stands(checkpoint, self._end)
+        return pulled.batch
 
     async def _write(self, batch: Batch) -> Checkpoint:
         """Try until it stands, and return where to go on. Not interrupted by `stop` while PostgreSQL answers."""
+        pause_s = BACKOFF_MIN_S
         while True:
+            self._watch.writing()
             try:
                 await self._database.write(batch)
             except RETRIED as error:
-                self._failed("postgres", error)
-                stands = await self._open(batch)
+                self._watch.failed("postgres", error)
+                stands = await self._open()
                 if stands == batch.first:
+                    await self._pause(pause_s)  # it answers, and may refuse the rows again, as with a full disk
+                    pause_s = min(2 * pause_s, BACKOFF_MAX_S)
                     continue
                 if stands.sequence < batch.first.sequence:
                     # PostgreSQL has crashed and taken back its newest commits, rows and checkpoint together
@@ -126,28 +134,37 @@ class Persister:
                 if stands != batch.last:
                     raise Conflict(
                         f"partition {self._partition}: expected the checkpoint at sequence {batch.first.sequence}, it stands "
-                        f"at {stands.sequence}: another persister writes this partition"
+                        f"at {stands.sequence}: somebody else moved it; nothing was written"
                     ) from error
                 # the connection broke after the commit and before its answer
-            self._mended("postgres")
-            count = len(batch.events) // EVENT_BYTES
-            metrics.rows.labels(*self._labels).inc(count)
+            self._watch.mended("postgres")
+            metrics.rows.labels(*self._labels).inc(batch.count)
             metrics.batches.labels(*self._labels).inc()
-            self._lag(batch.last.ordinal, b"")
-            self._written(batch.events)
+            self._watch.stands(batch.last, self._end)
+            self._written(batch.pieces)
             return batch.last
 
-    async def _open(self, held: Batch | None = None) -> Checkpoint:
-        """Connect, for as long as it takes; raises Stopping. `held` is the batch that waits for it."""
+    async def _open(self) -> Checkpoint:
+        """Connect, for as long as it takes; raises Stopping, Damage, and Conflict when another persister goes on writing."""
         pause_s = BACKOFF_MIN_S
+        claimed_s = 0.0
         while True:
             self._database.close()
             try:
-                return await self._unless_stopped(self._database.open())
+                checkpoint = await self._unless_stopped(self._database.open())
+            except Claimed as error:
+                claimed_s = claimed_s or time.monotonic()
+                if time.monotonic() - claimed_s > YIELD_S:
+                    raise Conflict(
+                        f"another persister writes partition {self._partition} and goes on, this one ends: {error}"
+                    ) from error
+                self._watch.failed("postgres", error)
             except RETRIED as error:
-                self._failed("postgres", error)
-            if held is not None:
-                await self._measure(held)
+                claimed_s = 0.0
+                self._watch.failed("postgres", error)
+            else:
+                self._watch.stands(checkpoint, self._end)
+                return checkpoint
             await self._pause(pause_s)
             pause_s = min(2 * pause_s, BACKOFF_MAX_S)
 
@@ -170,29 +187,3 @@ class Persister:
                 await asyncio.wait_for(self._stop.wait(), seconds)
         if self._stop.is_set():
             raise Stopping
-
-    async def _measure(self, held: Batch) -> None:
-        """How far behind we are while nothing can be written."""
-        with suppress(LinkLost, QueryRefused):
-            answer = await self._unless_stopped(
-                self._link.query("events", **{"from": held.first.ordinal}, limit=1, wait_ms=0)
-            )
-            self._end = answer.document["end"]
-        self._lag(held.first.ordinal, held.events)
-
-    def _lag(self, ordinal: int, waiting: bytes) -> None:
-        """`waiting` begins with the oldest event that is not written; empty when there is none."""
-        metrics.lag_events.labels(*self._labels).set(max(self._end - ordinal, 0))
-        age_s = time.time() - Event.unpack(waiting).time_ns / 1e9 if waiting else 0.0
-        metrics.lag_seconds.labels(*self._labels).set(max(age_s, 0.0))
-
-    def _failed(self, what: str, error: BaseException) -> None:
-        metrics.errors.labels(*self._labels, what).inc()
-        why = f"{type(error).__name__}: {error}"
-        if self._failing.get(what) != why:
-            self._failing[what] = why
-            logger.warning("partition %d: %s does not work, trying on: %s", self._partition, what, why)
-
-    def _mended(self, what: str) -> None:
-        if self._failing.pop(what, None):
-            logger.info("partition %d: %s works again", self._partition, what)

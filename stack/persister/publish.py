@@ -1,13 +1,14 @@
 """News for Valkey: trades, best prices, closed orders. Caches and fan-out, never the truth.
 
-It happens after the commit, in a task of its own, from a short queue. When Valkey is away or slow, batches are left out
-and counted; writing never waits for it.
+It happens after the commit, in a task of its own; writing never waits for it. Up to FULL_EVENTS_PER_S everything is told.
+Above that, and while Valkey is away or slow, news is coalesced: the newest trades and prices a few times a second, closed
+orders not at all; PostgreSQL has them. What was not told one by one is counted.
 
-    trades:<symbol>     list of the newest trades, newest first; after something was left out it begins anew, so that it
-                        has no holes
+    trades:<symbol>     list of the newest trades, newest first; after something was coalesced it begins anew with the newest
+                        NEWEST_KEPT, so that it has no holes
     best:<symbol>       hash of best prices with the sequence they are of
     order:<order_id>    an Order as JSON. Only closed orders: they never change any more, so a cached one is never stale
-    channels `trades` and `best` carry the same, with the symbol
+    channels `trades` and `best` carry the same, with the symbol; coalesced trades have no message of their own
 
 The instruments of proofs (PROOF.<partition>) stay out of all of them.
 """
@@ -19,6 +20,7 @@ import logging
 import struct
 import time
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +40,15 @@ from stack.wire.tables import Listed
 
 logger = logging.getLogger(__name__)
 
-QUEUE_BATCHES = 4
+FULL_EVENTS_PER_S = 10_000
+QUEUE_BYTES = 10_000 * EVENT_BYTES
+NEWEST_KEPT = 100  # trades of a symbol, out of what is coalesced
+LOOKED_THROUGH = 4_000  # newest fills of a batch, for them
+COALESCED_PAUSE_S = 0.25
 SLICE_EVENTS = 500  # after so many, others get their turn
 TRADES_KEPT = 1000
 CHAINS_MAX = 50_000  # orders whose events are held until they close
+CHAIN_BYTES_MAX = 64 * EVENT_BYTES  # a longer one is not cached
 PAUSE_S = 0.5  # after Valkey did not answer
 TIMEOUT_S = 0.5
 PROOF_PREFIX = "PROOF."
@@ -49,6 +56,8 @@ PROOF_PREFIX = "PROOF."
 # order, leaves, symbol, kind, flags
 _GLANCE = struct.Struct("<8xQ32xq12xI4xB3xB47x")
 assert _GLANCE.size == EVENT_BYTES  # noqa: S101
+_SYMBOL_OFFSET, _KIND_OFFSET, _FLAGS_OFFSET = 68, 76, 80
+_FILL = bytes((EventKind.FILL,))
 _CHAIN_KINDS = frozenset((EventKind.ACCEPTED, EventKind.FILL, EventKind.CANCELLED, EventKind.REPLACED))
 
 
@@ -58,7 +67,12 @@ class Publisher:
         self._ttl_s = settings.cached_order_ttl_s
         self._link = link
         self._labels = (settings.component, str(settings.partition))
-        self._waiting: deque[tuple[bool, bytes]] = deque()  # whether batches before it were left out, events
+        self._waiting: deque[bytes] = deque()  # to be told in full
+        self._newest: dict[int, deque[bytes]] = {}  # symbol -> taker fills, oldest first: coalesced
+        self._touched: set[int] = set()  # symbols whose best prices may have changed
+        self._coalesced = False  # something is, and was not told yet
+        self._coalesced_due = 0.0  # not before
+        self._allowed, self._allowed_at = float(FULL_EVENTS_PER_S), time.monotonic()
         self._ready = asyncio.Event()
         self._stopping = False
         self._redis = Redis(
@@ -67,24 +81,22 @@ class Publisher:
             password=Path(settings.redis.password_file).read_text().strip() or None,
             socket_timeout=TIMEOUT_S,
             socket_connect_timeout=TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),  # a batch is tried once
+            retry=Retry(NoBackoff(), 0),  # the pause decides when to try again
         )
         self._chains: dict[int, bytearray] = {}
-        self._whole_lists: set[str] = set()  # symbols whose list of trades has no holes
-        self._touched: set[int] = set()  # symbols whose best prices may have changed
-        self._away_until = 0.0
+        self._whole_lists: set[int] = set()  # symbols whose list of trades has no holes
+        self._away = False
 
-    def offer(self, events: bytes) -> None:
-        """Take a committed batch; never waits. When too many wait, the oldest is left out."""
-        gap = False
-        if len(self._waiting) >= QUEUE_BATCHES:
-            _, oldest = self._waiting.popleft()
-            self._leave_out(oldest)
-            if self._waiting:
-                self._waiting[0] = (True, self._waiting[0][1])
-            else:
-                gap = True
-        self._waiting.append((gap, events))
+    def offer(self, pieces: list[bytes]) -> None:
+        """Take a committed batch; never waits."""
+        count = sum(len(piece) for piece in pieces) // EVENT_BYTES
+        if self._coalesced or self._away or sum(map(len, self._waiting)) > QUEUE_BYTES or not self._may(count):
+            while self._waiting:
+                self._coalesce(self._waiting.popleft())
+            for piece in pieces:
+                self._coalesce(piece)
+        else:
+            self._waiting.append(b"".join(pieces))
         self._ready.set()
 
     def stop(self) -> None:
@@ -96,32 +108,88 @@ class Publisher:
         """Until `stop`."""
         try:
             while not self._stopping:
-                if not self._waiting:
-                    self._ready.clear()
-                    await self._ready.wait()
-                    continue
-                gap, events = self._waiting.popleft()
-                if gap:
-                    self._forget()
-                if time.monotonic() < self._away_until:
-                    self._leave_out(events)
-                    self._forget()
-                    continue
-                try:
-                    await self._publish(events)
-                except Exception as error:
-                    if isinstance(error, RedisError | OSError | TimeoutError):
-                        self._away(error)
-                    else:
-                        logger.exception("news of %d events left out: our own bug", len(events) // EVENT_BYTES)
-                    self._leave_out(events)
-                    self._forget()
+                if self._waiting:
+                    await self._try(self._waiting.popleft())
+                elif self._coalesced and time.monotonic() >= self._coalesced_due:
+                    await self._try(None)
+                    self._coalesced_due = time.monotonic() + (PAUSE_S if self._away else COALESCED_PAUSE_S)
                 else:
-                    self._back()
+                    self._ready.clear()
+                    wait_s = self._coalesced_due - time.monotonic() if self._coalesced else None
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._ready.wait(), wait_s)
         finally:
             await self._redis.aclose()
 
-    async def _publish(self, events: bytes) -> None:
+    async def _try(self, events: bytes | None) -> None:
+        """Tell these events, or what was coalesced."""
+        try:
+            if events is None:
+                await self._tell_coalesced()
+            else:
+                await self._tell(events)
+        except (RedisError, OSError, TimeoutError) as error:
+            metrics.errors.labels(*self._labels, "valkey").inc()
+            if not self._away:
+                logger.warning("Valkey does not work, news waits: %s: %s", type(error).__name__, error)
+            self._away = self._coalesced = True
+        except Exception:
+            logger.exception("news left out: our own bug")
+        else:
+            if self._away:
+                logger.info("Valkey works again")
+                self._away = False
+            return
+        self._forget()
+        if events is not None:
+            self._coalesce(events)
+        while self._waiting:
+            self._coalesce(self._waiting.popleft())  # what is newer must not be told before
+
+    def _may(self, count: int) -> bool:
+        now = time.monotonic()
+        self._allowed = min(self._allowed + (now - self._allowed_at) * FULL_EVENTS_PER_S, FULL_EVENTS_PER_S)
+        self._allowed_at = now
+        if count > self._allowed:
+            return False
+        self._allowed -= count
+        return True
+
+    def _coalesce(self, events: bytes) -> None:
+        """Keep the newest trades and which symbols were touched, no more. Costs little: the writer does it itself."""
+        self._coalesced = True
+        self._forget()
+        metrics.skipped.labels(*self._labels).inc(len(events) // EVENT_BYTES)
+        lows = set(events[_SYMBOL_OFFSET::EVENT_BYTES])
+        self._touched.update(number for number in self._link.tables.instruments if number & 0xFF in lows)
+        newest, whole = newest_trades(events)
+        if not whole:
+            self._newest.clear()
+        for symbol, fills in newest.items():
+            self._newest.setdefault(symbol, deque(maxlen=NEWEST_KEPT)).extend(fills)
+
+    async def _tell_coalesced(self) -> None:
+        newest, self._newest = self._newest, {}
+        self._coalesced = False
+        try:
+            pipeline = self._redis.pipeline(transaction=False)
+            for symbol, fills in newest.items():
+                if (listed := self._listed(symbol)) is not None:
+                    trades = [msgspec.json.encode(self._trade(Event.unpack(fill), listed)) for fill in fills]
+                    pipeline.delete(f"trades:{listed.symbol}")
+                    pipeline.lpush(f"trades:{listed.symbol}", *trades)
+            if len(pipeline):
+                await pipeline.execute()
+            if not self._coalesced:  # nothing was left out meanwhile
+                self._whole_lists.update(newest)
+            await self._best_prices()
+        except BaseException:
+            for symbol, fills in self._newest.items():
+                newest[symbol] = deque((*newest.get(symbol, ()), *fills), NEWEST_KEPT)
+            self._newest = newest
+            raise
+
+    async def _tell(self, events: bytes) -> None:
         for start in range(0, len(events), SLICE_EVENTS * EVENT_BYTES):
             if self._stopping:
                 return
@@ -134,34 +202,35 @@ class Publisher:
         metrics.published.labels(*self._labels).inc(len(events) // EVENT_BYTES)
 
     def _gather(self, events: bytes, pipeline: Pipeline) -> None:
-        trades: dict[str, list[bytes]] = {}
+        trades: dict[int, list[bytes]] = {}
         for number, (order, leaves, symbol, kind, flags) in enumerate(_GLANCE.iter_unpack(events)):
             if kind not in _CHAIN_KINDS:
                 continue
             self._touched.add(symbol)
             raw = events[number * EVENT_BYTES : (number + 1) * EVENT_BYTES]
-            if kind == EventKind.FILL and not flags & MAKER:
-                self._trade(Event.unpack(raw), trades, pipeline)
+            if kind == EventKind.FILL and not flags & MAKER and (listed := self._listed(symbol)) is not None:
+                trade = self._trade(Event.unpack(raw), listed)
+                trades.setdefault(symbol, []).append(msgspec.json.encode(trade))
+                pipeline.publish("trades", msgspec.json.encode({"symbol": listed.symbol, **trade}))
             if kind == EventKind.ACCEPTED and len(self._chains) < CHAINS_MAX:
                 self._chains[order] = bytearray()
             chain = self._chains.get(order)
             if chain is not None:
                 chain += raw
-                if leaves == 0:
+                if leaves == 0 or len(chain) > CHAIN_BYTES_MAX:
                     del self._chains[order]
+                if leaves == 0:
                     self._closed(order, chain, pipeline)
-        for name, found in trades.items():
-            if name not in self._whole_lists:
-                pipeline.delete(f"trades:{name}")
-                self._whole_lists.add(name)
-            pipeline.lpush(f"trades:{name}", *found)
-            pipeline.ltrim(f"trades:{name}", 0, TRADES_KEPT - 1)
+        for symbol, found in trades.items():
+            name = f"trades:{self._link.tables.instruments[symbol].symbol}"
+            if symbol not in self._whole_lists:
+                pipeline.delete(name)
+                self._whole_lists.add(symbol)
+            pipeline.lpush(name, *found)
+            pipeline.ltrim(name, 0, TRADES_KEPT - 1)
 
-    def _trade(self, taker: Event, trades: dict[str, list[bytes]], pipeline: Pipeline) -> None:
-        listed = self._listed(taker.symbol)
-        if listed is None:
-            return
-        trade = {
+    def _trade(self, taker: Event, listed: Listed) -> dict[str, Any]:
+        return {
             "trade_id": f"{self._partition}-{taker.trade}",
             "price": listed.tick.text(taker.price),
             "quantity": listed.lot.text(taker.quantity),
@@ -169,8 +238,6 @@ class Publisher:
             "time_ns": taker.time_ns,
             "sequence": taker.sequence,
         }
-        trades.setdefault(listed.symbol, []).append(msgspec.json.encode(trade))
-        pipeline.publish("trades", msgspec.json.encode({"symbol": listed.symbol, **trade}))
 
     def _closed(self, order: int, chain: bytearray, pipeline: Pipeline) -> None:
         document = fold(unpack_events(chain), self._partition, self._link.tables)
@@ -201,23 +268,29 @@ class Publisher:
         listed = self._link.tables.instruments.get(symbol)
         return listed if listed and not listed.symbol.startswith(PROOF_PREFIX) else None
 
-    def _leave_out(self, events: bytes) -> None:
-        """Best prices are asked anew, so that they miss nothing."""
-        self._touched.update(symbol for _, _, symbol, kind, _ in _GLANCE.iter_unpack(events) if kind in _CHAIN_KINDS)
-        metrics.skipped.labels(*self._labels).inc(len(events) // EVENT_BYTES)
-
     def _forget(self) -> None:
-        """A batch is missing here: what we know of open orders and of lists has a hole."""
+        """Something was not told one by one: what we know of open orders and of lists has a hole."""
         self._chains.clear()
         self._whole_lists.clear()
 
-    def _away(self, error: BaseException) -> None:
-        metrics.errors.labels(*self._labels, "valkey").inc()
-        if not self._away_until:
-            logger.warning("Valkey does not work, caches are left out: %s: %s", type(error).__name__, error)
-        self._away_until = time.monotonic() + PAUSE_S
 
-    def _back(self) -> None:
-        if self._away_until:
-            logger.info("Valkey works again")
-            self._away_until = 0.0
+def newest_trades(events: bytes) -> tuple[dict[int, list[bytes]], bool]:
+    """The newest taker fills of each symbol, oldest first, and whether all fills of these events were looked at."""
+    kinds = events[_KIND_OFFSET::EVENT_BYTES]
+    flags = events[_FLAGS_OFFSET::EVENT_BYTES]
+    found: dict[int, list[bytes]] = {}
+    place = len(kinds)
+    for _ in range(LOOKED_THROUGH):
+        place = kinds.rfind(_FILL, 0, place)
+        if place < 0:
+            break
+        if flags[place] & MAKER:
+            continue
+        start = place * EVENT_BYTES
+        symbol = int.from_bytes(events[start + _SYMBOL_OFFSET : start + _SYMBOL_OFFSET + 4], "little")
+        fills = found.setdefault(symbol, [])
+        if len(fills) < NEWEST_KEPT:
+            fills.append(events[start : start + EVENT_BYTES])
+    for fills in found.values():
+        fills.reverse()
+    return found, place < 0

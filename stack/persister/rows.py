@@ -50,8 +50,8 @@ def text_of(raw: bytes) -> bytes:
 
 
 def encode_plain(partition: int, events: bytes | memoryview) -> bytes:
-    """The whole COPY stream of encoded events."""
-    rows = [HEADER]
+    """The rows of encoded events; a stream is HEADER, any number of these, TRAILER."""
+    rows: list[bytes] = []
     for (
         sequence, order, time_ns, _previous, price, quantity, leaves, trade, account, symbol, index,
         kind, side, type_, tif, flags, reason, _spare, raw,
@@ -65,7 +65,6 @@ def encode_plain(partition: int, events: bytes | memoryview) -> bytes:
             ),
             text,
         )  # fmt: skip
-    rows.append(TRAILER)
     return b"".join(rows)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +22,8 @@ from hftctl.targets.unix import connect
 
 ASK_TIMEOUT_S = 2.0
 REPLAYING = "replaying.json"  # in the partition's folder, see stack/matcher/progress.py
+STATE_OLD_NS = 15_000_000_000  # a persister tells its state every second
+BEHIND_NS = 5_000_000_000  # a lag that is worth a word
 
 READY = Answer.READY
 WAITING = Answer.WAITING
@@ -131,6 +134,9 @@ def _gateway(layout: Layout, subject: str) -> Readiness:
 
 
 def _persister(layout: Layout, partition: int, spec: Spec) -> Readiness:
+    state = _persister_state(layout, partition)
+    if state and state["failing"]:
+        return Readiness(WAITING, f"persister-{partition} cannot write: {_failing(state)}{_behind(state)}")
     import psycopg
 
     postgres = spec["settings"]["postgres"]
@@ -141,7 +147,36 @@ def _persister(layout: Layout, partition: int, spec: Spec) -> Readiness:
         return Readiness(WAITING, f"persister-{partition}: {str(error).strip().splitlines()[0]}")
     if row is None:
         return Readiness(WAITING, f"persister-{partition} has not written its first checkpoint yet")
-    return Readiness(READY, f"persister-{partition} runs, PostgreSQL has everything up to sequence {row[0]}")
+    behind = _behind(state) if state else ""
+    return Readiness(READY, f"persister-{partition} runs, PostgreSQL has everything up to sequence {row[0]}{behind}")
+
+
+def _persister_state(layout: Layout, partition: int) -> dict[str, Any] | None:
+    """What it says of itself; None from one that has ended, or said nothing for a while."""
+    try:
+        found = json.loads((layout.run / services.persister_state(partition)).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    record = read_record(layout.run, f"persister-{partition}")
+    old = time.time_ns() - found["time_ns"] > STATE_OLD_NS
+    return None if old or record is None or record.identity.pid != found["pid"] else dict(found)
+
+
+def _failing(state: Mapping[str, Any]) -> str:
+    return "; ".join(
+        f"{one['what']} does not work since {_since(one['since_ns'])}: {one['why']}" for one in state["failing"]
+    )
+
+
+def _behind(state: Mapping[str, Any]) -> str:
+    if time.time_ns() - state["oldest_ns"] < BEHIND_NS or not state["oldest_ns"]:
+        return ""
+    return f"; {state['lag_events']} events wait, the oldest since {_since(state['oldest_ns'])}"
+
+
+def _since(time_ns: int) -> str:
+    moment = time.strftime("%H:%M:%S", time.gmtime(time_ns / 1e9))
+    return f"{moment} UTC ({(time.time_ns() - time_ns) / 1e9:.0f} s)"
 
 
 def _nginx(spec: Spec) -> Readiness:

@@ -80,6 +80,7 @@ def persister(release: Release, number: int) -> dict[str, Any]:
         "redis": redis(release.profile),
         "batch_events": 50_000,
         "idle_ms": 50,
+        "state_file": persister_state(number),
         "cached_order_ttl_s": 3600,
     }
 
@@ -100,6 +101,11 @@ def redis(profile: Mapping[str, Any]) -> dict[str, Any]:
         "port": profile["ports"]["redis"],
         "password_file": f"../secrets/{REDIS_PASSWORD}",
     }
+
+
+def persister_state(number: int) -> str:
+    """Where it writes how far it is, below `run/`."""
+    return f"persister-{number}.state.json"
 
 
 def link_socket(partition: int) -> str:

@@ -79,7 +79,7 @@ def persister(
         fields = {
             "deployment": "test", "component": "persister-0", "log_file": str(folder / f"log-{number}"),
             "metrics_dir": str(folder / "metrics"), "partition": 0, "link_socket": peer.socket, "postgres": database,
-            "redis": valkey_server.settings(), "idle_ms": 5, "batch_events": 500, **changes,
+            "redis": valkey_server.settings(), "idle_ms": 5, "batch_events": 500, "state_file": str(folder / f"state-{number}"), **changes,
         }  # fmt: skip
         settings = PersisterSettings(**fields)
         config = folder / f"persister-{number}.json"

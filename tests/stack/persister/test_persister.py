@@ -1,13 +1,18 @@
 """From the engine into PostgreSQL, exactly once, whatever dies when."""
 
+import json
+import re
 import signal
 from datetime import UTC, datetime
+from pathlib import Path
 
-from engine.records import Command, CommandKind
+import pytest
+
+from engine.records import EVENT_BYTES, Command, CommandKind, Event
 from stack.persister.database import days_of
 from stack.schema.__main__ import connect
 from stack.settings import Postgres
-from tests.stack.persister.conftest import assert_everything_stands_once, checkpoint
+from tests.stack.persister.conftest import assert_everything_stands_once, checkpoint, rows
 from tests.stack.persister.engine_peer import EnginePeer, trading
 from tests.stack.persister.proxy import LosesTheAnswerOfACommit
 from tests.stack.servers import PostgresServer
@@ -28,7 +33,7 @@ def test_killed_inside_the_transaction_nothing_of_it_stands(persister, peer: Eng
     first = persister()
     first.wait_until_written(peer)
     before = checkpoint(database)
-    day = max(days_of(peer.events))
+    day = max(days_of([peer.events]))
     with connect(database) as holder:
         holder.execute("BEGIN")
         holder.execute(f"LOCK TABLE events_{day:%Y%m%d} IN EXCLUSIVE MODE")  # COPY waits, the checkpoint has moved
@@ -64,24 +69,58 @@ def test_a_commit_whose_answer_is_lost_is_not_written_twice(persister, peer: Eng
     assert_everything_stands_once(database, peer)
 
 
-def test_a_second_persister_stops_and_the_first_goes_on(persister, peer: EnginePeer, database: Postgres):
+def test_a_second_persister_yields_to_the_first(persister, peer: EnginePeer, database: Postgres):
     trading(peer, seed=6, commands=50)
     first = persister()
     first.wait_until_written(peer)
-    with connect(database) as connection:  # the second has written what the first is about to
-        connection.execute("UPDATE checkpoint SET sequence = sequence + 1, ordinal = ordinal + 1")
-    peer.apply(Command(CommandKind.HALT, text=b"test"))
-    assert first.process.wait(20) == 6
-    assert "another persister writes this partition" in first.log
+    second = persister()
+    assert second.process.wait(20) == 6
+    assert "another persister writes partition 0 and goes on, this one ends: persister-0 holds it since" in second.log
+    trading(peer, seed=16, commands=50, prefix="b")
+    first.wait_until_written(peer)
+    assert_everything_stands_once(database, peer)
 
 
-def test_a_database_of_another_journal_is_refused_and_left_alone(persister, peer: EnginePeer, database: Postgres):
-    with connect(database) as connection:
-        connection.execute("INSERT INTO checkpoint (partition, sequence, ordinal, time_ns) VALUES (0, 1000, 5000, 0)")
+@pytest.mark.parametrize(
+    ("by", "wrong"), [(7, "rows are missing below it"), (-7, "rows above it would be written again")]
+)
+def test_a_checkpoint_moved_by_hand_is_found_and_can_be_put_back(
+    persister, peer: EnginePeer, database: Postgres, by: int, wrong: str
+):
+    trading(peer, seed=6, commands=50)
     running = persister()
-    assert running.process.wait(20) == 10
-    assert "belongs to another journal" in running.log
-    assert checkpoint(database) == (1000, 5000)
+    running.wait_until_written(peer)
+    with connect(database) as connection:
+        connection.execute("UPDATE checkpoint SET sequence = sequence + %s, ordinal = ordinal + %s", (by, by))
+        before = rows(connection)
+        peer.apply(Command(CommandKind.HALT, text=b"test"))
+        assert running.process.wait(20) == 6
+        assert "somebody else moved it; nothing was written" in running.log
+        again = persister()
+        assert again.process.wait(20) == 10
+        assert wrong in again.log
+        assert rows(connection) == before
+        told = re.search(r"UPDATE checkpoint .* WHERE partition = 0", again.log)
+        connection.execute(told[0])
+    persister().wait_until_written(peer)
+    assert_everything_stands_once(database, peer)
+
+
+def test_a_database_of_another_journal_is_refused_and_left_alone(
+    persister, peer: EnginePeer, database: Postgres, folder: Path
+):
+    trading(peer, seed=6, commands=50)
+    running = persister()
+    running.wait_until_written(peer)
+    assert running.end() == 0
+    other = EnginePeer(folder / "other")
+    try:
+        running = persister(link_socket=other.socket)
+        assert running.process.wait(20) == 10
+        assert "belongs to another journal" in running.log
+    finally:
+        other.close()
+    assert_everything_stands_once(database, peer)
 
 
 def test_postgres_away_and_back_and_the_lag_is_told(persister, peer: EnginePeer, tmp_path):
@@ -96,9 +135,15 @@ def test_postgres_away_and_back_and_the_lag_is_told(persister, peer: EnginePeer,
         server.kill()
         trading(peer, seed=7, commands=100)
         running.wait_for(lambda: lag(running) == len(peer.events) // 128 - 5, "the lag")
+        running.wait_for(lambda: state(running)["lag_events"] == lag(running), "what status is told")
+        told = state(running)
+        assert [failing["what"] for failing in told["failing"]] == ["postgres"]
+        assert told["failing"][0]["since_ns"] <= told["time_ns"]
+        assert told["oldest_ns"] == Event.unpack(peer.events, 5 * EVENT_BYTES).time_ns
         server.start()
         running.wait_until_written(peer)
         running.wait_for(lambda: lag(running) == 0, "no lag")
+        running.wait_for(lambda: not state(running)["failing"] and not state(running)["lag_events"], "the good news")
         assert_everything_stands_once(database, peer)
     finally:
         server.kill()
@@ -143,13 +188,17 @@ def test_each_day_has_its_table_and_closed_days_get_their_indexes(persister, pee
     today = datetime.now(UTC).date()
     with connect(database) as connection:
         tables = {row[0] for row in connection.execute("SELECT relname FROM pg_class WHERE relkind = 'r'")}
-        assert {f"events_{day:%Y%m%d}" for day in days_of(peer.events)} | {f"events_{today:%Y%m%d}"} <= tables
+        assert {f"events_{day:%Y%m%d}" for day in days_of([peer.events])} | {f"events_{today:%Y%m%d}"} <= tables
         assert connection.execute("SELECT count(*) FROM days_to_index(CURRENT_DATE)").fetchone()[0] >= 1
     running.end()
     indexed = "SELECT count(*) FROM days_to_index((now() AT TIME ZONE 'UTC' - interval '5 minutes')::date)"
     again = persister()
     with connect(database) as connection:
         again.wait_for(lambda: connection.execute(indexed).fetchone() == (0,), "the indexes")
+
+
+def state(running) -> dict:
+    return json.loads(Path(running.settings.state_file).read_text())
 
 
 def lag(running) -> int:

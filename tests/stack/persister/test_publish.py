@@ -7,7 +7,8 @@ from pathlib import Path
 
 import redis
 
-from engine.records import Command, CommandKind, EventKind, Side, unpack_events
+from engine.records import EVENT_BYTES, MAKER, Command, CommandKind, Event, EventKind, Side, unpack_events
+from stack.persister.publish import FULL_EVENTS_PER_S, LOOKED_THROUGH, NEWEST_KEPT, newest_trades
 from stack.settings import Postgres
 from stack.wire.order import fold
 from tests.stack.persister.conftest import assert_everything_stands_once
@@ -51,19 +52,72 @@ def test_trades_best_prices_and_closed_orders_are_published(persister, peer: Eng
         running.wait_for(lambda: valkey.hget("best:AAPL", "ask_price") == "", "an empty side")
 
 
+def taker_sequences(peer: EnginePeer, symbol: int) -> list[int]:
+    return [e.sequence for e in unpack_events(peer.events) if e.kind == EventKind.FILL and e.symbol == symbol][::2]
+
+
 def test_the_list_of_trades_is_bounded_and_newest_first(persister, peer: EnginePeer, valkey_server: ValkeyServer):
-    trading(peer, seed=21, commands=4500)
-    sequences = [e.sequence for e in unpack_events(peer.events) if e.kind == EventKind.FILL and e.symbol == 2][::2]
-    assert len(sequences) > 1000
     with redis.Redis(port=valkey_server.port) as valkey:
         valkey.flushall()
         running = persister(batch_events=50_000)
-        running.wait_for(
-            lambda: json.loads(valkey.lindex("trades:ESH4", 0) or '{"sequence": 0}')["sequence"] == sequences[-1],
-            "the last",
-        )
+        for seed in (21, 22, 23):  # each of them few enough to be told in full
+            trading(peer, seed=seed, commands=1600, prefix=f"s{seed}")
+            newest = taker_sequences(peer, 2)[-1]
+            running.wait_for(lambda wanted=newest: newest_of(valkey, "ESH4") == wanted, "the newest")
+        sequences = taker_sequences(peer, 2)
+        assert len(sequences) > 1000
+        running.wait_for(lambda: newest_of(valkey, "ESH4") == sequences[-1], "the last")
         kept = [json.loads(item)["sequence"] for item in valkey.lrange("trades:ESH4", 0, -1)]
     assert kept == sequences[::-1][:1000]
+
+
+def test_what_comes_too_fast_is_coalesced_to_the_newest_trades_and_prices(
+    persister, peer: EnginePeer, valkey_server: ValkeyServer
+):
+    trading(peer, seed=23, commands=5500)
+    assert len(peer.events) // EVENT_BYTES > FULL_EVENTS_PER_S
+    with redis.Redis(port=valkey_server.port) as valkey:
+        valkey.flushall()
+        running = persister(batch_events=50_000)
+        for number, symbol in ((1, "AAPL"), (2, "ESH4")):
+            sequences = taker_sequences(peer, number)
+            running.wait_for(lambda s=sequences, name=symbol: newest_of(valkey, name) == s[-1], "the last")
+            kept = [json.loads(item)["sequence"] for item in valkey.lrange(f"trades:{symbol}", 0, -1)]
+            assert kept == sequences[::-1][:NEWEST_KEPT]
+        running.wait_for(
+            lambda: valkey.hget("best:ESH4", "sequence") == str(peer.engine.sequence).encode(), "the prices"
+        )
+        assert not valkey.keys("order:*")
+
+        def told_again() -> bool:
+            made = peer.apply(new(f"s{peer.time_ns}", Side.SELL, 1, 900), new(f"b{peer.time_ns}", Side.BUY, 900, 900))
+            return newest_of(valkey, "AAPL") == made[-1].sequence or valkey.llen("trades:AAPL") > NEWEST_KEPT
+
+        running.wait_for(told_again, "news in full")
+        running.wait_until_written(peer)
+        running.wait_for(lambda: newest_of(valkey, "AAPL") == taker_sequences(peer, 1)[-1], "the last")
+        listed = [json.loads(item)["sequence"] for item in valkey.lrange("trades:AAPL", 0, -1)]
+        assert listed == taker_sequences(peer, 1)[::-1][: len(listed)], "newest first, none missing in between"
+
+
+def test_the_newest_trades_of_a_batch_are_found_and_old_ones_are_not_looked_for(peer: EnginePeer):
+    trading(peer, seed=24, commands=300)
+    takers = [e for e in unpack_events(peer.events) if e.kind == EventKind.FILL and not e.flags & MAKER]
+    found, whole = newest_trades(peer.events)
+    assert whole
+    assert {symbol: [Event.unpack(fill) for fill in fills] for symbol, fills in found.items()} == {
+        symbol: [e for e in takers if e.symbol == symbol][-NEWEST_KEPT:] for symbol in (1, 2)
+    }
+    repeated, whole = newest_trades(peer.events * (LOOKED_THROUGH * 2 // len(takers)))
+    assert not whole
+    assert repeated == {
+        symbol: [e.pack() for e in (*takers, *takers) if e.symbol == symbol][-NEWEST_KEPT:] for symbol in (1, 2)
+    }
+    assert newest_trades(b"") == ({}, True)
+
+
+def newest_of(valkey: redis.Redis, symbol: str) -> int:
+    return json.loads(valkey.lindex(f"trades:{symbol}", 0) or '{"sequence": 0}')["sequence"]
 
 
 def test_without_valkey_everything_is_written_and_afterwards_lists_have_no_holes(

@@ -101,7 +101,7 @@ def test_the_command_takes_the_configuration_of_a_service(database: Postgres, tm
     postgres = {name: getattr(database, name) for name in database.__struct_fields__}
     config.write_text(json.dumps({"component": "persister-0", "postgres": postgres}))
     assert main(["status", "--config", str(config)]) == 0
-    assert "schema 0003 of 0003" in capsys.readouterr().out
+    assert f"schema {len(load()):04d} of {len(load()):04d}" in capsys.readouterr().out
     config.write_text("{}")
     assert main(["status", "--config", str(config)]) == 13
 
