@@ -72,6 +72,12 @@ cdef class Batch:
             if ask.shape == AS_THEY_ARE or ask.shape == OWN and ask.own == ask.count:
                 replies[i].events = events.first + ask.first
                 continue
+            if ask.shape == OWN:
+                shown = own_events(events.first + ask.first, ask)
+                kept.append(shown)
+                replies[i].events = <const Event*>PyBytes_AS_STRING(shown)
+                replies[i].count = ask.own
+                continue
             shown = answer(
                 ask.shape, ask.order, ask.account,
                 PyBytes_FromStringAndSize(<const char*>(events.first + ask.first), ask.count * EVENT_BYTES)
@@ -81,6 +87,22 @@ cdef class Batch:
             replies[i].events = <const Event*>PyBytes_AS_STRING(shown)
             replies[i].count = <uint32_t>(PyBytes_GET_SIZE(shown) // EVENT_BYTES)
         return 0
+
+
+cdef bytes own_events(const Event* events, const Ask* ask):
+    """Those of a NEW that are its own order's, as `replies.answer` picks them: the makers' are not the taker's business."""
+    cdef bytes own = PyBytes_FromStringAndSize(NULL, ask.own * EVENT_BYTES)
+    cdef Event* next_one = <Event*>PyBytes_AS_STRING(own)
+    cdef uint32_t i
+    for i in range(ask.count):
+        if is_own(&events[i], ask.order):
+            next_one[0] = events[i]
+            next_one += 1
+    return own
+
+
+cdef inline bint is_own(const Event* event, uint64_t order) noexcept:
+    return event.order == order or event.kind == EV_REFUSED
 
 
 cdef class PartitionIntake(Intake):
@@ -190,7 +212,7 @@ cdef class PartitionIntake(Intake):
         if command.kind == NEW:
             ask.shape, ask.order = OWN, sequencer.encoder.state.sequence
             for i in range(ask.count):
-                ask.own += events[i].order == ask.order or events[i].kind == EV_REFUSED
+                ask.own += is_own(&events[i], ask.order)
         else:
             ask.shape, ask.order, ask.account = CHAIN, <uint64_t>command.target, command.account
             if events.kind == EV_REFUSED:
