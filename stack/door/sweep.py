@@ -1,4 +1,4 @@
-"""Who keeps half a request or an unread answer at the order door too long is disconnected: nginx does neither."""
+"""Who keeps half a request or an unread answer at a door too long is disconnected; nginx does neither."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Sweeper:
         for connection in late:
             connection.abort()
         if late:
-            logger.warning("disconnected %d order clients that neither finish a request nor read an answer", len(late))
+            logger.warning("disconnected %d clients that neither finish a request nor read an answer", len(late))
         self._timer = self._loop.call_later(SWEEP_S, self._sweep)
 
     def stop(self) -> None:

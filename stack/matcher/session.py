@@ -129,7 +129,7 @@ class Session(asyncio.Protocol):
             self.transport.resume_reading()
 
     def sweep(self) -> int:
-        """How many sweeps in a row it has waited for its client; see door_sweep.py."""
+        """How many sweeps in a row it has waited for its client; see stack/door/sweep.py."""
         frames = self._frames
         waits = not self._up or self._unread or (frames.waiting and not frames.open and not frames.held)
         self._swept_over = self._swept_over + 1 if waits else 0

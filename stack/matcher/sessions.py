@@ -8,18 +8,20 @@ HELLO included.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import ipaddress
 import itertools
 import logging
 import secrets
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from engine.records import RULES_VERSION
-from stack.keys import ANYBODY, Caller, Keys, KeysError, hashed
 from stack.door.sweep import Sweeper
+from stack.keys import ANYBODY, Caller, Keys, KeysError, hashed
 from stack.matcher.listeners import BACKLOG
 from stack.matcher.partition import Partition
 from stack.matcher.queries import Queries
@@ -41,7 +43,7 @@ class Sessions:
         """`keys` is None exactly where authentication is off."""
         self.partition = partition
         self.queries = queries
-        self.frames = Frames
+        self.frames = frames_class(partition)
         self.open: set[Session] = set()
         self.refused = 0
         self._keys = keys
@@ -140,6 +142,14 @@ class Sessions:
         if self.open:
             self._last_gone = asyncio.get_running_loop().create_future()
             await asyncio.wait([self._last_gone], timeout=timeout_s)
+
+
+def frames_class(partition: Partition) -> Callable[..., Any]:
+    """The compiled one where it is built."""
+    if partition.intake is None:
+        return Frames
+    compiled: Callable[..., Any] = importlib.import_module("stack.matcher.session_frames").Frames
+    return compiled
 
 
 async def serve(partition: Partition, settings: EngineSettings, listener: socket.socket, queries: Queries) -> Sessions:

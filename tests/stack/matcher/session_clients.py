@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from engine.records import COMMAND_BYTES, EVENT_BYTES, Event, unpack_events
+from stack.matcher import session_python
 from stack.matcher import sessions as door
 from stack.matcher.listeners import bind
 from stack.matcher.partition import Partition
@@ -19,7 +20,12 @@ from stack.settings import EngineSettings
 from stack.wire.frames import HEADER, REPLY, FrameType, Outcome, frame
 from tests.stack.matcher.engines import with_partition
 
-IMPLEMENTATIONS = ["python"]
+try:
+    import stack.matcher.session_frames  # noqa: F401
+
+    IMPLEMENTATIONS = ["cython", "python"]
+except ImportError:  # not built
+    IMPLEMENTATIONS = ["python"]
 
 
 class Got(NamedTuple):
@@ -127,6 +133,9 @@ def with_sessions(
     settings: EngineSettings, frames: str, test: Callable[[Opened], Awaitable[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> Any:
     """Run `test` with an open door over an open partition, then stop both."""
+
+    if frames == "python":
+        monkeypatch.setattr(door, "frames_class", lambda _partition: session_python.Frames)
 
     async def run(partition: Partition) -> Any:
         listener = bind("127.0.0.1:0", 0o600)
