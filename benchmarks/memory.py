@@ -32,6 +32,7 @@ from tests.faults.stack import ROOT
 EVERY_S = 10.0
 WARM_UP_SHARE = 6
 ALLOWED_MIB, ALLOWED_SHARE = 4.0, 0.02
+ALLOWED_MIB_SHORT = 128.0  # caches and buffers still fill up
 BATCH, BATCH_EVERY_S = 100, 0.5
 SETTINGS = """\
 engine:
@@ -85,7 +86,8 @@ def watch(
     at_rest = sample(ours.groups, began_s)
     load = subprocess.Popen(
         [sys.executable, "-m", "stack.traffic.load", "--url", f"http://127.0.0.1:{ours.port}", "--rate", str(rate), "--json",
-         "--duration", str(seconds), "--warmup", "1", "--mix", "orders+cancels", "--symbols", "AAPL", "MSFT", "TSLA", "BTCUSD"],
+         "--duration", str(seconds), "--warmup", "1", "--min-success", "0",
+         "--mix", "orders+cancels", "--symbols", "AAPL", "MSFT", "TSLA", "BTCUSD"],
         cwd=ROOT, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     batches = Batches(ours)
@@ -93,7 +95,7 @@ def watch(
     samples = []
     try:
         while time.monotonic() < began_s + seconds:
-            time.sleep(EVERY_S)
+            time.sleep(min(EVERY_S, seconds / 10))
             samples.append(sample(ours.groups, began_s))
             if log:
                 with log.open("a") as file:
@@ -110,10 +112,13 @@ def watch(
             load.wait()
     if load.returncode != 0 or batches.problem:
         raise Unmeasured(f"the load ended with exit code {load.returncode}: {said[-400:]} {batches.problem}")
-    return at_rest, samples, json.loads(said), batches.sent
+    seen = json.loads(said)
+    if seen["succeeded"] != seen["requests"]:  # on a busy machine some are not sent in time; what was sent must succeed
+        raise Unmeasured(f"{seen['requests'] - seen['succeeded']} requests failed: {seen['errors']}")
+    return at_rest, samples, seen, batches.sent
 
 
-def measure(minutes: float, rate: float, log: Path | None) -> dict[str, Any]:
+def measure(minutes: float, rate: float, log: Path | None, allowed_mib: float) -> dict[str, Any]:
     with deployed(SETTINGS) as ours:
         ours.caught_up_s()
         at_rest, samples, load, batches = watch(ours, minutes * 60, rate, log)
@@ -128,7 +133,7 @@ def measure(minutes: float, rate: float, log: Path | None) -> dict[str, Any]:
         raise Unmeasured(f"{len(steady)} samples after the warm-up say nothing; give more --minutes")
     components: dict[str, dict[str, Any]] = {}
     for name, rest_mib in at_rest.own_mib.items():
-        found = trend(steady, name, ALLOWED_MIB, ALLOWED_SHARE)
+        found = trend(steady, name, allowed_mib, ALLOWED_SHARE)
         most = max(one.own_mib[name] for one in samples)
         components[name] = {
             "at_rest_mib": rest_mib, "max_mib": most, "bound_mib": allowed[name][0], "bound": allowed[name][1], **found._asdict(),
@@ -141,7 +146,8 @@ def measure(minutes: float, rate: float, log: Path | None) -> dict[str, Any]:
         "ratio": round(max(c["grown_mib"] / c["allowed_mib"] for c in components.values()), 3),
         "target": 1.0,
         "met": all(c["flat"] and c["bounded"] for c in components.values()),
-        "minutes": minutes, "rate_per_s": rate, "batches_of_100": batches, "commands": commands, "samples": len(samples),
+        "minutes": minutes, "rate_per_s": rate, "allowed_mib": allowed_mib,
+        "batches_of_100": batches, "commands": commands, "samples": len(samples),
         "warm_up_minutes": round(minutes / WARM_UP_SHARE, 2),
         "components": components,
         "load": {key: load[key] for key in ("achieved_per_s", "success_percent", "latency_ms", "retries", "errors")},
@@ -159,8 +165,9 @@ def page(document: dict[str, Any]) -> str:
         f"{document['minutes']} minutes at {document['rate_per_s']} requests/s (orders and cancels, open loop) and"
         f" {document['batches_of_100']} batches of 100: {document['commands']:,} commands; {json.dumps(document['machine'])}.", "",
         f"Verdict: **{verdict}**", "",
-        f"Own memory in MiB (anonymous and shared; PSS), sampled every {EVERY_S:.0f} s; the trend is a line fitted after the first"
-        f" {document['warm_up_minutes']} minutes. It may grow by {ALLOWED_MIB} MiB, {ALLOWED_SHARE:.0%} or three times its own noise."
+        f"Own memory in MiB (anonymous and shared; PSS), sampled every {EVERY_S:.0f} s; the trend is a line fitted after the"
+        f" first {document['warm_up_minutes']} minutes. It may grow by {document['allowed_mib']} MiB, {ALLOWED_SHARE:.0%} or"
+        " three times its own noise."
         " File pages (mapped event log, program code) are the kernel's to take back and stand in the last column.", "",
         "| component | at rest | most | bound | grown | allowed | per hour | noise | verdict | file pages |",
         "|---|---|---|---|---|---|---|---|---|---|",
@@ -179,18 +186,22 @@ def page(document: dict[str, Any]) -> str:
 
 def main() -> int:
     parser = report.options("memory", "Memory of each component under load: bounded, and flat.")
-    parser.add_argument("--minutes", type=float, help="60; with --short 1.5")
+    parser.add_argument("--minutes", type=float, help="60; with --short 0.6")
     parser.add_argument("--rate", type=float, default=1500.0, help="requests per second, open loop")
     parser.add_argument("--report", type=Path, help="write the report there, in Markdown")
     parser.add_argument("--samples", type=Path, help="append each sample there as a line of JSON")
     options = parser.parse_args()
-    minutes = options.minutes or (1.5 if options.short else 60.0)
+    minutes = options.minutes or (0.6 if options.short else 60.0)
 
     def work() -> int:
-        document = measure(minutes, options.rate, options.samples)
+        allowed_mib = ALLOWED_MIB_SHORT if options.short else ALLOWED_MIB
+        document = measure(minutes, options.rate, options.samples, allowed_mib)
         if options.report:
             options.report.write_text(page(document))
-        return report.finish(document, as_json=options.json)
+        if options.json:
+            return report.finish(document, as_json=True)
+        print(page(document))
+        return 0 if document["met"] else report.BELOW_TARGET
 
     return report.guarded(work)
 

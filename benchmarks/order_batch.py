@@ -26,7 +26,7 @@ from typing import Any
 from benchmarks.harness import report, wrk
 from benchmarks.harness.deployment import Counted, Deployment, deployed
 from benchmarks.harness.measured import Answered, Groups, Unmeasured, measured
-from benchmarks.harness.rounds import Run, interleaved, medians
+from benchmarks.harness.rounds import TRIES, Run, interleaved, medians
 from benchmarks.order_entry import nginx
 from benchmarks.seed_design.servers import Seed, seeded
 
@@ -90,6 +90,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
                 **{f"seed design x{workers}": seed_run(workers) for workers in options.seed_workers},
             },
             options.rounds,
+            options.tries,
         )
         if options.seconds:
             long = {
@@ -132,6 +133,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, help="of the long run; 60, with --short none")
     parser.add_argument("--persister", choices=("stopped", "running"), default="stopped", help="in the long run")
     options = parser.parse_args()
+    options.tries = 1 if options.short else TRIES
     options.rounds = options.rounds or (1 if options.short else 5)
     options.run_seconds = 2 if options.short else 4
     options.seed_workers = (2,) if options.short else (1, 2, 4)

@@ -24,7 +24,7 @@ from benchmarks import order_entry_workers
 from benchmarks.harness import report, wrk
 from benchmarks.harness.deployment import Counted, Deployment, deployed
 from benchmarks.harness.measured import Answered, Groups, Unmeasured, measured
-from benchmarks.harness.rounds import Run, interleaved, medians
+from benchmarks.harness.rounds import TRIES, Run, interleaved, medians
 from benchmarks.seed_design.servers import Seed, seeded
 from hftctl.targets.local.binaries import NGINX, resolve
 
@@ -87,7 +87,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         beside = report.beside(ours.journal) | {"peer_durability": seed.durability()}
         if disk:
             disk.sync_us = round(options.sync_delay_ms * 1000)
-        runs = interleaved(designs(ours, seed, options), options.rounds)
+        runs = interleaved(designs(ours, seed, options), options.rounds, options.tries)
         if disk:
             disk.sync_us = 0  # taking down needs no patience
     found = {name: medians(kept) for name, kept in runs.items()}
@@ -139,7 +139,7 @@ def nginx() -> str:
 
 def main(words: list[str] | None = None) -> int:
     parser = report.options("order_entry", "Single orders through nginx, against the seed design.")
-    parser.add_argument("--rounds", type=int, help="runs of each design; 5, with --short 2")
+    parser.add_argument("--rounds", type=int, help="runs of each design; 5, with --short 1")
     parser.add_argument("--seconds", type=int, help="of each run; 4, with --short 2")
     parser.add_argument("--authentication", choices=("none", "api_key"), default="none")
     parser.add_argument(
@@ -150,7 +150,8 @@ def main(words: list[str] | None = None) -> int:
     )
     parser.add_argument("--workers", default="1,4,8", help="with --layout gateway: numbers of gateways to compare")
     options = parser.parse_args(words)
-    options.rounds = options.rounds or (2 if options.short else 5)
+    options.tries = 1 if options.short else TRIES
+    options.rounds = options.rounds or (1 if options.short else 5)
     options.seconds = options.seconds or (2 if options.short else 4)
     options.seed_workers = (2, 4) if options.short else (1, 2, 4, 8)
     options.tuned_workers = () if options.short else (2, 4)

@@ -32,7 +32,7 @@ def measure(options: argparse.Namespace, run_ours: Callable[..., Run], condition
             others = {f"{n} {name}": pids for n, d in standing.items() if n != count for name, pids in d.groups.items()}
             return lambda: run_ours(standing[count], options.seconds, others)
 
-        runs = interleaved({f"gateways: {count}": of(count) for count in counts}, options.rounds)
+        runs = interleaved({f"gateways: {count}": of(count) for count in counts}, options.rounds, options.tries)
     found = {name: medians(kept) for name, kept in runs.items()}
     best = max(found, key=lambda name: found[name]["per_s"])
     share = {name: round(run["per_s"] / found[best]["per_s"], 3) for name, run in found.items()}

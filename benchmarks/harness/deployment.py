@@ -116,17 +116,21 @@ class Counted:
         self._before = [ours.status(number) for number in self._partitions]
         self.checkpoint = ours.checkpoint()
 
-    def check(self, orders: int, *, in_flight: int) -> dict[str, int]:
-        """Every answered order stands in the journal, at most those in flight besides; none was refused or a repeat."""
+    def difference(self) -> dict[str, int]:
+        """What the engines did since."""
         after = [self._ours.status(number) for number in self._partitions]
+        pairs = list(zip(after, self._before, strict=True))
         found = {
-            name: sum(a[name] - b[name] for a, b in zip(after, self._before, strict=True))
+            name: sum(a[name] - b[name] for a, b in pairs)
             for name in ("durable_sequence", "durable_events", "fills", "groups", "repeats", "busy")
         }
-        found["refused"] = sum(
-            sum(a["refusals"].values()) - sum(b["refusals"].values()) for a, b in zip(after, self._before, strict=True)
-        )
+        found["refused"] = sum(sum(a["refusals"].values()) - sum(b["refusals"].values()) for a, b in pairs)
         found["live_orders"] = sum(a["live_orders"] for a in after)
+        return found
+
+    def check(self, orders: int, *, in_flight: int) -> dict[str, int]:
+        """Every answered order stands in the journal, at most those in flight besides; none was refused or a repeat."""
+        found = self.difference()
         # The rolls of the ids are commands too.
         rolls = orders // 100_000 + 1
         if not orders <= found["durable_sequence"] <= orders + in_flight + rolls:

@@ -1,6 +1,6 @@
 """Designs measured in turn, A B C A B C: what changes slowly on a machine then meets all of them alike.
 
-A run with more than FOREIGN_CORES_MAX of somebody else's work is repeated, TRIES times at most; what stays disturbed is kept
+A run with more than FOREIGN_CORES_MAX of somebody else's work is repeated, up to TRIES runs in all; what stays disturbed is kept
 and said. Medians are over the kept runs. HFTCTL_BENCH_LOCK names a file that is locked during each run, for machines on which
 several people measure.
 """
@@ -33,17 +33,17 @@ def alone() -> Iterator[None]:
         yield
 
 
-def interleaved(designs: Mapping[str, Callable[[], Run]], rounds: int) -> dict[str, list[Run]]:
+def interleaved(designs: Mapping[str, Callable[[], Run]], rounds: int, tries: int = TRIES) -> dict[str, list[Run]]:
     kept: dict[str, list[Run]] = {name: [] for name in designs}
     for number in range(1, rounds + 1):
         for name, run in designs.items():
-            kept[name].append(_undisturbed(run, f"round {number} of {rounds}: {name}"))
+            kept[name].append(_undisturbed(run, f"round {number} of {rounds}: {name}", tries))
     return kept
 
 
-def _undisturbed(run: Callable[[], Run], title: str) -> Run:
+def _undisturbed(run: Callable[[], Run], title: str, tries: int) -> Run:
     tried: list[Run] = []
-    for _ in range(TRIES):
+    for _ in range(tries):
         with alone():
             tried.append(run())
         found = tried[-1]
