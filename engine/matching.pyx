@@ -13,11 +13,11 @@ import os
 from engine import state
 from engine.api import Book, Level
 from engine.administration cimport select_orders
-from engine.client_ids cimport IdKey, has_id, hash_body, hash_id, known_id
+from engine.client_ids cimport IdKey, has_id, hash_body, hash_id, home_entry, known_id
 from engine.core cimport LIVE_ORDERS_LIMIT, apply_records, core_free, core_make, first_out_of_order
 from engine.invariants cimport first_broken
 from engine.ladder cimport key_below, level_at, price_of
-from engine.layout cimport COMMAND_BYTES, EMPTY_SIDE, RECORD_BYTES, SEQUENCE_MASK
+from engine.layout cimport COMMAND_BYTES, EMPTY_SIDE, PREFETCH, RECORD_BYTES, SEQUENCE_MASK
 from engine.pool cimport find_order
 from engine.types cimport Book as CBook, Core, IdEntry, Level as CLevel, Order
 
@@ -53,12 +53,23 @@ cdef class Engine:
 
     cdef int64_t find_command(self, const Command* command) noexcept nogil:
         cdef IdKey key
+        if not has_id(command):
+            return 0
+        hash_id(self.core, command, &key)
+        return self.find_prepared(command, &key)
+
+    cdef void prepare_find(self, const Command* command, IdKey* key) noexcept nogil:
+        if has_id(command):
+            hash_id(self.core, command, key)
+            PREFETCH(home_entry(&self.core.ids[0], key))
+            PREFETCH(home_entry(&self.core.ids[1], key))
+
+    cdef int64_t find_prepared(self, const Command* command, IdKey* key) noexcept nogil:
         cdef IdEntry* entry
         cdef int64_t sequence
         if not has_id(command):
             return 0
-        hash_id(self.core, command, &key)
-        entry = known_id(self.core, &key)
+        entry = known_id(self.core, key)
         if entry == NULL:
             return 0
         sequence = <int64_t>(entry.stamp & SEQUENCE_MASK)

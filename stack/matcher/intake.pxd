@@ -1,7 +1,8 @@
 # A partition's C face: see stack/door/face.pxd for what it promises.
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from engine.layout cimport Command
+from engine.client_ids cimport IdKey
+from engine.layout cimport Command, Event
 from stack.door.face cimport Intake, Reply, Target
 from stack.matcher.sequencer_cython cimport Events, Sequencer
 
@@ -15,6 +16,7 @@ cdef struct Ask:                # one command of a batch
     uint64_t first              # of its events, among those of its group
     uint32_t count, own         # events; and how many of them are of the command's own order
     uint32_t part               # which group of the batch
+    IdKey key
 
 cdef class Batch:
     cdef PartitionIntake intake
@@ -27,6 +29,7 @@ cdef class Batch:
     cdef list earlier           # of the groups before; None unless a segment began in the middle of the batch
     cdef int next_group(self, Events events) except -1
     cdef int fill(self, Reply* replies, list kept, object log) except -1
+    cdef const Event* own_events(self, const Ask* ask, const Event* events)
 
 cdef class PartitionIntake(Intake):
     cdef readonly object partition
@@ -37,8 +40,10 @@ cdef class PartitionIntake(Intake):
     cdef object slow_decision   # told of one that took longer
     cdef Reply* replies         # scratch
     cdef uint32_t replies_capacity
+    cdef Events shown           # scratch: events without those of other orders
     cdef list releasing         # targets that want to hear of the release's end
     cdef uint32_t decide(self, Batch batch, const Command* commands) except? 0
     cdef int decide_one(self, Batch batch, Ask* ask, const Command* command, uint64_t now_ns) except -1
+    cdef int64_t find(self, const Ask* ask, const Command* command) except? -1
     cdef int count_decision(self, uint64_t took_ns) except -1
     cdef Reply* room(self, uint32_t count) except NULL

@@ -11,7 +11,8 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memset
 
-from engine.layout cimport EVENT_BYTES, EV_REFUSED, NEW, REPLACE, UNKNOWN_ORDER, Event
+from engine.client_ids cimport IdKey
+from engine.layout cimport COMMAND_BYTES, EVENT_BYTES, EV_REFUSED, NEW, REPLACE, UNKNOWN_ORDER, Event
 from stack.door.clock cimport monotonic_ns
 from stack.matcher.sequencer_cython cimport Group
 
@@ -56,9 +57,15 @@ cdef class Batch:
 
     cdef int fill(self, Reply* replies, list kept, object log) except -1:
         cdef uint32_t i
+        cdef uint64_t apart = 0
         cdef Ask* ask
         cdef Events events
         cdef bytes shown
+        for i in range(self.count):
+            if self.asks[i].shape == OWN and self.asks[i].own != self.asks[i].count:
+                apart += self.asks[i].own
+        self.intake.shown.count = 0
+        self.intake.shown.make_room(apart)
         for i in range(self.count):
             ask = &self.asks[i]
             replies[i].outcome = ask.outcome
@@ -71,38 +78,30 @@ cdef class Batch:
                 events = self.earlier[ask.part]
             if ask.shape == AS_THEY_ARE or ask.shape == OWN and ask.own == ask.count:
                 replies[i].events = events.first + ask.first
-                continue
-            if ask.shape == OWN:
-                shown = own_events(events.first + ask.first, ask)
+            elif ask.shape == OWN:
+                replies[i].events = self.own_events(ask, events.first + ask.first)
+                replies[i].count = ask.own
+            else:
+                shown = answer(
+                    ask.shape, ask.order, ask.account,
+                    PyBytes_FromStringAndSize(<const char*>(events.first + ask.first), ask.count * EVENT_BYTES)
+                    if ask.count else b"", log,
+                )
                 kept.append(shown)
                 replies[i].events = <const Event*>PyBytes_AS_STRING(shown)
-                replies[i].count = ask.own
-                continue
-            shown = answer(
-                ask.shape, ask.order, ask.account,
-                PyBytes_FromStringAndSize(<const char*>(events.first + ask.first), ask.count * EVENT_BYTES)
-                if ask.count else b"", log,
-            )
-            kept.append(shown)
-            replies[i].events = <const Event*>PyBytes_AS_STRING(shown)
-            replies[i].count = <uint32_t>(PyBytes_GET_SIZE(shown) // EVENT_BYTES)
+                replies[i].count = <uint32_t>(PyBytes_GET_SIZE(shown) // EVENT_BYTES)
         return 0
 
-
-cdef bytes own_events(const Event* events, const Ask* ask):
-    """Those of a NEW that are its own order's, as `replies.answer` picks them: the makers' are not the taker's business."""
-    cdef bytes own = PyBytes_FromStringAndSize(NULL, ask.own * EVENT_BYTES)
-    cdef Event* next_one = <Event*>PyBytes_AS_STRING(own)
-    cdef uint32_t i
-    for i in range(ask.count):
-        if is_own(&events[i], ask.order):
-            next_one[0] = events[i]
-            next_one += 1
-    return own
-
-
-cdef inline bint is_own(const Event* event, uint64_t order) noexcept:
-    return event.order == order or event.kind == EV_REFUSED
+    cdef const Event* own_events(self, const Ask* ask, const Event* events):
+        """Without those of the makers it met. There is room for them."""
+        cdef Events shown = self.intake.shown
+        cdef Event* first = shown.first + shown.count
+        cdef uint32_t i
+        for i in range(ask.count):
+            if events[i].order == ask.order:
+                shown.first[shown.count] = events[i]
+                shown.count += 1
+        return first
 
 
 cdef class PartitionIntake(Intake):
@@ -114,6 +113,7 @@ cdef class PartitionIntake(Intake):
         self.rate = rate
         self.slow_decision = slow_decision
         self.releasing = []
+        self.shown = Events.__new__(Events)
 
     def __dealloc__(self):
         free(self.replies)
@@ -158,6 +158,9 @@ cdef class PartitionIntake(Intake):
         if sequencer.unacknowledged < self.waiting_max:
             places = self.waiting_max - sequencer.unacknowledged
         before_ns = monotonic_ns()
+        if sequencer.book is not None:
+            for i in range(batch.count):
+                sequencer.book.prepare_find(&commands[i], &batch.asks[i].key)
         for i in range(batch.count):
             ask = &batch.asks[i]
             ask.shape, ask.account, ask.order, ask.first, ask.count, ask.own = AS_THEY_ARE, 0, 0, 0, 0, 0
@@ -189,7 +192,7 @@ cdef class PartitionIntake(Intake):
         cdef const Event* events
         cdef uint32_t i
         if has_id:
-            used = sequencer.find(command)
+            used = self.find(ask, command)
             if used:
                 self.partition.tally.repeats += 1
                 ask.outcome = REPEAT if used > 0 else CONFLICT
@@ -212,7 +215,7 @@ cdef class PartitionIntake(Intake):
         if command.kind == NEW:
             ask.shape, ask.order = OWN, sequencer.encoder.state.sequence
             for i in range(ask.count):
-                ask.own += is_own(&events[i], ask.order)
+                ask.own += events[i].order == ask.order or events[i].kind == EV_REFUSED
         else:
             ask.shape, ask.order, ask.account = CHAIN, <uint64_t>command.target, command.account
             if events.kind == EV_REFUSED:
@@ -234,6 +237,11 @@ cdef class PartitionIntake(Intake):
         taken = {us: self.decisions[us] for us in range(DECISIONS_US) if self.decisions[us]}
         memset(self.decisions, 0, sizeof(self.decisions))
         return taken
+
+    cdef int64_t find(self, const Ask* ask, const Command* command) except? -1:
+        if self.sequencer.book is not None:
+            return self.sequencer.book.find_prepared(command, <IdKey*>&ask.key)
+        return self.sequencer.engine.find(PyBytes_FromStringAndSize(<const char*>command, COMMAND_BYTES))
 
     cdef int after_release(self, Target target) except -1:
         if target not in self.releasing:

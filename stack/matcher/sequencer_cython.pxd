@@ -1,5 +1,5 @@
 # The compiled sequencer's C face. What the fields mean stands in sequencer_python.py.
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from engine.journal_cython cimport Encoder
 from engine.layout cimport Command, Event
@@ -9,6 +9,7 @@ cdef class Events:
     """Of one group. They may move while it is open, and never once it is closed."""
     cdef Event* first           # owned
     cdef uint64_t count, capacity
+    cdef int make_room(self, uint64_t more) except -1
     cdef int add(self, const Event* events, uint64_t count) except -1
 
 cdef class Group:
@@ -25,7 +26,6 @@ cdef class Sequencer:
     cdef public uint64_t room, events_hash, time_ns, unacknowledged
     cdef readonly Group group
     cdef uint64_t now_ns(self) except? 0
-    cdef int64_t find(self, const Command* command) except? -1
     cdef uint64_t client_ids(self) except? 0
     # Returns how many events it has; they stand at the end of the open group's.
     cdef uint64_t sequence_one(self, const Command* command, uint64_t now_ns) except? 0

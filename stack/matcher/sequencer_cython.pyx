@@ -22,18 +22,23 @@ cdef class Events:
     def __getbuffer__(self, Py_buffer* view, int flags):
         PyBuffer_FillInfo(view, self, self.first, self.count * EVENT_BYTES, 1, flags)
 
-    cdef int add(self, const Event* events, uint64_t count) except -1:
+    cdef int make_room(self, uint64_t more) except -1:
         cdef uint64_t capacity
         cdef Event* grown
-        if self.count + count > self.capacity:
-            capacity = 2 * (self.count + count)
-            if capacity < 16:
-                capacity = 16
-            grown = <Event*>realloc(self.first, capacity * sizeof(Event))
-            if grown == NULL:
-                raise MemoryError(f"no memory for {self.count + count} events that are not durable yet")
-            self.first = grown
-            self.capacity = capacity
+        if self.count + more <= self.capacity:
+            return 0
+        capacity = 2 * (self.count + more)
+        if capacity < 16:
+            capacity = 16
+        grown = <Event*>realloc(self.first, capacity * sizeof(Event))
+        if grown == NULL:
+            raise MemoryError(f"no memory for {self.count + more} events that are not told yet")
+        self.first = grown
+        self.capacity = capacity
+        return 0
+
+    cdef int add(self, const Event* events, uint64_t count) except -1:
+        self.make_room(count)
         memcpy(self.first + self.count, events, count * sizeof(Event))
         self.count += count
         return 0
@@ -62,11 +67,6 @@ cdef class Sequencer:
             return self.clock()
         clock_gettime(CLOCK_REALTIME, &now)
         return <uint64_t>now.tv_sec * 1_000_000_000 + <uint64_t>now.tv_nsec
-
-    cdef int64_t find(self, const Command* command) except? -1:
-        if self.book is not None:
-            return self.book.find_command(command)
-        return self.engine.find(PyBytes_FromStringAndSize(<const char*>command, COMMAND_BYTES))
 
     cdef uint64_t client_ids(self) except? 0:
         if self.book is not None:
