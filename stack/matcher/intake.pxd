@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from engine.client_ids cimport IdKey
 from engine.layout cimport Command, Event
 from stack.door.face cimport Intake, Reply, Target
+from stack.door.stages cimport Stages
 from stack.matcher.sequencer_cython cimport Events, Sequencer
 
 cdef enum:
@@ -25,6 +26,8 @@ cdef class Batch:
     cdef Ask* asks              # &one, or owned
     cdef Ask one
     cdef uint32_t count
+    cdef uint64_t arrived_ns    # 0: its stages are not measured
+    cdef uint64_t started_ns, decided_ns
     cdef Events events          # of the last group in which the batch has commands
     cdef list earlier           # of the groups before; None unless a segment began in the middle of the batch
     cdef int next_group(self, Events events) except -1
@@ -41,6 +44,9 @@ cdef class PartitionIntake(Intake):
     cdef Reply* replies         # scratch
     cdef uint32_t replies_capacity
     cdef Events shown           # scratch: events without those of other orders
+    cdef readonly Stages stages
+    cdef uint32_t measure_every, unmeasured     # batches; 0: never
+    cdef public uint64_t durable_ns             # when the groups that are being released became durable
     cdef list releasing         # targets that want to hear of the release's end
     cdef uint32_t decide(self, Batch batch, const Command* commands) except? 0
     cdef int decide_one(self, Batch batch, Ask* ask, const Command* command, uint64_t now_ns) except -1

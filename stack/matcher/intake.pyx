@@ -43,6 +43,9 @@ cdef class Batch:
             self.target.told(self.token, replies, self.count)
         except Exception:
             logger.exception("the replies to a batch could not be handed over")
+        if self.arrived_ns and log is not None:
+            self.intake.stages.add(self.arrived_ns, self.started_ns, self.decided_ns, self.intake.durable_ns,
+                                   monotonic_ns())
 
     def lose(self):
         self.target.lost(self.token)
@@ -105,7 +108,7 @@ cdef class Batch:
 
 
 cdef class PartitionIntake(Intake):
-    def __init__(self, partition, Sequencer sequencer, *, max_unacknowledged, client_ids_max, rate, slow_decision):
+    def __init__(self, partition, Sequencer sequencer, *, max_unacknowledged, client_ids_max, rate, slow_decision, sample_rate):
         self.partition = partition
         self.sequencer = sequencer
         self.waiting_max = max_unacknowledged
@@ -114,6 +117,8 @@ cdef class PartitionIntake(Intake):
         self.slow_decision = slow_decision
         self.releasing = []
         self.shown = Events.__new__(Events)
+        self.stages = Stages.__new__(Stages)
+        self.measure_every = round(1 / sample_rate) if sample_rate > 0 else 0
 
     def __dealloc__(self):
         free(self.replies)
@@ -131,6 +136,11 @@ cdef class PartitionIntake(Intake):
         batch.asks = &batch.one if count == 1 else <Ask*>malloc(count * sizeof(Ask))
         if batch.asks == NULL:
             raise MemoryError
+        if arrived_ns and self.measure_every:
+            self.unmeasured += 1
+            if self.unmeasured >= self.measure_every:
+                self.unmeasured = 0
+                batch.arrived_ns = arrived_ns
         try:
             waits = self.decide(batch, commands)
         except Exception as error:
@@ -150,14 +160,14 @@ cdef class PartitionIntake(Intake):
     cdef uint32_t decide(self, Batch batch, const Command* commands) except? 0:
         """How many of the batch wait for the disk."""
         cdef Sequencer sequencer = self.sequencer
-        cdef uint64_t before_ns, after_ns, now_ns = sequencer.now_ns()
+        cdef uint64_t before_ns = monotonic_ns(), after_ns, now_ns = sequencer.now_ns()
         cdef uint64_t places = 0
         cdef uint32_t i, waits = 0
         cdef Ask* ask
         cdef bint stopped = bool(self.partition.stopped)
         if sequencer.unacknowledged < self.waiting_max:
             places = self.waiting_max - sequencer.unacknowledged
-        before_ns = monotonic_ns()
+        batch.started_ns = before_ns
         if sequencer.book is not None:
             for i in range(batch.count):
                 sequencer.book.prepare_find(&commands[i], &batch.asks[i].key)
@@ -183,6 +193,7 @@ cdef class PartitionIntake(Intake):
                 self.count_decision(after_ns - before_ns)
                 before_ns = after_ns
         sequencer.unacknowledged += waits
+        batch.decided_ns = before_ns
         return waits
 
     cdef int decide_one(self, Batch batch, Ask* ask, const Command* command, uint64_t now_ns) except -1:

@@ -27,13 +27,13 @@ class DecisionLatency:
         self.p99_us: int | None = None  # None with too few samples
         self.samples = 0  # in the window, when it was last judged
         self.collect: Callable[[], dict[int, int]] = dict  # decisions that were counted elsewhere, by microseconds
-        self._rate = sample_rate
+        self.sample_rate = sample_rate
         self._open: defaultdict[int, int] = defaultdict(int)  # microseconds, rounded up -> how many decisions
         self._window: deque[tuple[float, dict[int, int]]] = deque()  # when it ended, and what was counted
 
     def add(self, took_ns: int) -> None:
         """One decision. On the order path: a division and a dictionary."""
-        if self._rate >= 1 or random.random() < self._rate:
+        if self.sample_rate >= 1 or random.random() < self.sample_rate:
             self._open[-(-took_ns // 1000)] += 1
 
     def judge(self, now_s: float) -> None:

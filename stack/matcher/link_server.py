@@ -19,6 +19,11 @@ from stack.matcher.partition import Partition
 from stack.matcher.queries import EventsQuery, Queries, UnknownSymbol, decoder
 from stack.wire.frames import PROTOCOL, REPLY, FrameError, FrameReader, FrameType, frame
 
+try:
+    from stack.matcher import packed
+except ImportError:  # no compiler: commands are submitted one by one
+    packed = None
+
 logger = logging.getLogger(__name__)
 
 UNREAD_BYTES_MAX = 64 << 20
@@ -27,6 +32,8 @@ _REPLIES_PER_FRAME = 65_535
 _REPLY_BYTES_PER_FRAME = 8 << 20
 _TOKEN = struct.Struct("<I")
 _TOKEN_OFFSET = COMMAND_BYTES - 4
+_IN_BATCHES = bytes((CommandKind.NEW, CommandKind.CANCEL, CommandKind.REPLACE))
+_BATCH_BYTES = 4096 * COMMAND_BYTES  # their replies fit into one frame
 # Definitions come from the settings and rolls from the partition itself; nobody else may send them.
 _NOT_FROM_OUTSIDE = frozenset(
     (int(CommandKind.DEFINE_INSTRUMENT), int(CommandKind.DEFINE_ACCOUNT), int(CommandKind.ROLL_CLIENT_IDS))
@@ -161,6 +168,10 @@ class LinkConnection(asyncio.Protocol):
     def _submit(self, records: int, request: int, payload: bytes) -> None:
         if len(payload) != records * COMMAND_BYTES:
             raise FrameError(f"SUBMIT of {records} commands has {len(payload)} bytes")
+        if self._partition.intake is not None and not payload[::COMMAND_BYTES].translate(None, _IN_BATCHES):
+            for start in range(0, len(payload), _BATCH_BYTES):
+                packed.submit(self._partition.intake, payload[start : start + _BATCH_BYTES], self, request << 32)
+            return
         submit, high = self._partition.submit, request << 32
         for start in range(0, len(payload), COMMAND_BYTES):
             if payload[start] in _NOT_FROM_OUTSIDE:
@@ -210,6 +221,11 @@ class LinkConnection(asyncio.Protocol):
         self._replies.append(events)
         self._reply_count += 1
         self._reply_bytes += len(events)
+
+    def replies(self, token: int, count: int, payload: bytes) -> None:
+        """To a whole batch; after what was to be said before it."""
+        self._write_replies()
+        self.send(FrameType.REPLIES, payload, records=count, request=token >> 32)
 
     def lost(self, _token: int) -> None:
         """Whoever loses the connection knows that the outcome of what was sent is unknown."""

@@ -80,8 +80,16 @@ class Metrics:
         self._gauges = {name: gauge.labels(label) for name, gauge in _GAUGES.items()}
         self._sync, self._group, self._decision = _SYNC.labels(label), _GROUP.labels(label), _DECISION.labels(label)
 
+        self._stages = None
+        if partition.intake is not None:
+            from stack.matcher.stage_metrics import StageMetrics
+
+            self._stages = StageMetrics(partition.number, partition.intake.stages)
+
     def publish(self) -> None:
         partition, tally = self._partition, self._partition.tally
+        if self._stages is not None:
+            self._stages.publish()
         for place, (source, name, counter) in enumerate(self._counters):
             now = getattr(source, name)
             counter.inc(now - self._published[place])

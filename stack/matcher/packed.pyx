@@ -5,6 +5,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from engine.layout cimport COMMAND_BYTES, EVENT_BYTES, Command
+from stack.door.clock cimport monotonic_ns
 from stack.door.face cimport Intake, Reply, Target
 
 from stack.wire.frames import REPLY
@@ -58,4 +59,4 @@ def submit(Intake intake, bytes commands, owner, uint64_t token):
         raise ValueError(f"{PyBytes_GET_SIZE(commands)} bytes are no whole number of commands of {COMMAND_BYTES} bytes")
     packed.commands, packed.owner = commands, owner
     intake.submit_many(<const Command*>PyBytes_AS_STRING(commands), <uint32_t>(PyBytes_GET_SIZE(commands) // COMMAND_BYTES),
-                       packed, token, 0)
+                       packed, token, monotonic_ns())

@@ -118,7 +118,7 @@ class Partition:
         if PartitionIntake is not None and sequencer is Sequencer:
             self.intake = PartitionIntake(
                 self, self.sequencer, max_unacknowledged=max_unacknowledged, client_ids_max=client_ids_max,
-                rate=self._rate, slow_decision=latency.add,
+                rate=self._rate, slow_decision=latency.add, sample_rate=latency.sample_rate,
             )  # fmt: skip
             latency.collect = self.intake.take_decisions
 
@@ -256,6 +256,8 @@ class Partition:
     def _release(self, groups: list[Group], sync_s: float) -> None:
         """Everything in these groups is durable now: log it, then say it. Where that fails, `fail` tells the rest."""
         notices: list[str] = []
+        if self.intake is not None:
+            self.intake.durable_ns = time.monotonic_ns()
         for group in groups:
             if group.sequence:
                 self._log_group(group, notices, sync_s)

@@ -42,4 +42,13 @@ def status(partition: Partition, started_ns: int) -> dict[str, Any]:
             "max_us": latency.max_us,
             "samples": latency.samples,
         },
+        "stages": _stages(partition),  # of orders that came by a compiled door, see matcher/stages.py
     }
+
+
+def _stages(partition: Partition) -> dict[str, Any]:
+    if partition.intake is None:
+        return {}
+    from stack.matcher.stages import summary
+
+    return summary(partition.intake.stages)
