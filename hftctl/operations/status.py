@@ -164,6 +164,10 @@ def _verdict(
     ill += [_named(c.subject, c.cause) for c in missing if c.subject not in {one.component for one in sick}]
     if ill or silent:
         return "degraded", "; ".join(ill or silent), f"hftctl start -p {name}"
+    for partition in partitions:
+        if why := partition.engine.get("no_room"):
+            hint = "make room on that disk; orders are taken again as soon as there is some, nothing needs a restart"
+            return "degraded", f"engine-{partition.partition} refuses new orders: {why}", hint
     halted = [str(p.partition) for p in partitions if p.engine.get("halted")]
     if halted:
         return (

@@ -33,7 +33,8 @@ cdef enum:
     WAITING_BYTES_MAX = HEAD_BYTES_MAX + BODY_BYTES_MAX    # of a client that sends ahead
     CALLERS_MAX = 4096
 
-cdef uint32_t DONE = Outcome.DONE, CONFLICT = Outcome.CONFLICT, BUSY = Outcome.BUSY
+cdef uint32_t DONE = Outcome.DONE, CONFLICT = Outcome.CONFLICT, BUSY = Outcome.BUSY, STOPPED = Outcome.STOPPED
+cdef uint32_t FULL = Outcome.FULL
 cdef bytes TO_GATEWAY = b"HTTP/1.1 200 OK\r\nX-Accel-Redirect: @gateway\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -48,7 +49,7 @@ cdef class Door:
     cdef int number
     cdef readonly set connections
     cdef list refusals          # by reason: (whole answer, element of a batch)
-    cdef tuple busy, conflict   # the same
+    cdef tuple busy, conflict, full   # the same
     cdef Text body              # scratch: the body of the answer that is being written
     cdef Command* commands      # scratch: the batch that is being read
     cdef public object server, sweeper
@@ -74,6 +75,7 @@ cdef class Door:
             for reason in range(256)
         ]
         self.busy, self.conflict = refused(Outcome.BUSY, b""), refused(Outcome.CONFLICT, b"")
+        self.full = refused(Outcome.FULL, b"")
 
     def connection(self):
         """Of a client that has come: an asyncio protocol."""
@@ -299,7 +301,7 @@ cdef class Connection(Target):
     cdef int told(self, uint64_t token, const Reply* replies, uint32_t count) except -1:
         cdef uint32_t i
         for i in range(count):
-            if replies[i].outcome > BUSY:
+            if replies[i].outcome == STOPPED:
                 return self.lost(token)
         self.open = False
         if self.write is None:
@@ -323,6 +325,8 @@ cdef class Connection(Target):
         cdef Door door = self.door
         if reply.outcome == BUSY:
             return door.busy[0]
+        if reply.outcome == FULL:
+            return door.full[0]
         if reply.outcome == CONFLICT:
             return door.conflict[0]
         if reply.events.kind == EV_REFUSED:
@@ -343,6 +347,8 @@ cdef class Connection(Target):
             add_bytes(text, b"," if i else b"[")
             if reply.outcome == BUSY:
                 add_bytes(text, door.busy[1])
+            elif reply.outcome == FULL:
+                add_bytes(text, door.full[1])
             elif reply.outcome == CONFLICT:
                 add_bytes(text, door.conflict[1])
             elif reply.events.kind == EV_REFUSED:

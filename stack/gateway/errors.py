@@ -44,6 +44,7 @@ TABLE: dict[str, tuple[int, str]] = {
     "halted": (503, "trading is halted by an operator; cancels pass"),
     "instrument_halted": (503, "this instrument is halted"),
     "book_full": (503, "the engine holds as many open orders as it may"),
+    "disk_full": (503, "the engine's disk has no room for more; nothing was done, reads go on"),
     "engine_unavailable": (503, "the engine did not come back in time; nothing was done"),
     "too_many_held": (503, "too many requests already wait for the engine; nothing was done"),
     "history_unavailable": (503, "PostgreSQL does not answer; order entry and live orders go on"),
@@ -53,7 +54,14 @@ TABLE: dict[str, tuple[int, str]] = {
     "outcome_unknown": (504, "the engine was lost after it got the request: it may have been taken"),
 }
 
-RETRY_AFTER_S = {"busy": 1, "engine_unavailable": 1, "too_many_held": 1, "history_unavailable": 1, "history_behind": 1}
+RETRY_AFTER_S = {
+    "busy": 1,
+    "disk_full": 5,
+    "engine_unavailable": 1,
+    "too_many_held": 1,
+    "history_unavailable": 1,
+    "history_behind": 1,
+}
 
 
 class ApiError(Exception):

@@ -14,11 +14,12 @@ from stack.gateway.listing import Cursor, list_orders
 from stack.gateway.lookup import by_client_id, find_order
 from stack.gateway.model import ReplaceRequest, account_number, replace_command
 from stack.gateway.partition import Partition
-from stack.gateway.replies import busy, cancelled, closed, own, refusal, replaced, unknown_order
+from stack.gateway.replies import busy, cancelled, closed, full, own, refusal, replaced, unknown_order
 from stack.gateway.routes import WITH_KEY, TheCaller, TheGateway, body_as, body_of, errors
 from stack.gateway.schemas import MassCancel, Order, Orders
 from stack.gateway.web import Json
 from stack.keys import Caller
+from stack.wire.frames import Outcome
 from stack.wire.order import parse_order_id
 
 router = APIRouter(dependencies=WITH_KEY, tags=["orders"])
@@ -148,7 +149,7 @@ async def _cancel_all(partition: Partition, account: str, symbol: str | None) ->
 def operator_event(reply: Any) -> Any:
     """The one event of a mass cancel, halt or resume; raises ApiError."""
     if not reply.data:
-        raise busy()
+        raise full() if reply.outcome == Outcome.FULL else busy()
     event = reply.events[-1]
     if event.reason:
         raise refusal(event)

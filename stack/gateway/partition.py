@@ -94,10 +94,11 @@ class Partition:
                     raise self._unknown(f"no answer within {self._settings.engine_timeout_s:g} s") from None
                 else:
                     self._round_trip(time.perf_counter() - start)
-                    if reply.outcome != Outcome.STOPPED and not (sent and reply.outcome == Outcome.BUSY):
+                    turned_away = reply.outcome in (Outcome.BUSY, Outcome.FULL)
+                    if reply.outcome != Outcome.STOPPED and not (sent and turned_away):
                         return reply, again
-                    if reply.outcome == Outcome.BUSY:
-                        # Busy speaks of this attempt only; what an earlier one did is still open.
+                    if turned_away:
+                        # This speaks of this attempt only; what an earlier one did is still open.
                         next_welcome = self._after(BUSY_PAUSE_S)
             deadline = deadline or self._deadline()
             await self._wait(next_welcome, deadline, sent=sent)

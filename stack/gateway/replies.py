@@ -50,9 +50,17 @@ def busy() -> ApiError:
     return ApiError("busy", "too many orders for the disk or for max_orders_per_second; nothing was done, try again")
 
 
+def full() -> ApiError:
+    return ApiError(
+        "disk_full", "the engine's disk has no room for more; nothing was done, an operator has to make room"
+    )
+
+
 def _usable(reply: Reply, conflict: str, field: str) -> list[Event]:
     if reply.outcome == Outcome.BUSY:
         raise busy()
+    if reply.outcome == Outcome.FULL:
+        raise full()
     events = reply.events
     if reply.outcome == Outcome.CONFLICT:
         raise ApiError(conflict, f"this {field} was used before with another body; nothing was done", field)

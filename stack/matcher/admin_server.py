@@ -39,6 +39,11 @@ class _Once:
         if outcome == Outcome.STOPPED:
             self._set(_refusal("stopped", "the engine is stopping"))
             return
+        if outcome == Outcome.FULL:
+            self._set(
+                _refusal("disk_full", "the journal's newest segment is full and the disk has no room for the next one")
+            )
+            return
         event = Event.unpack(events)
         self._set({"ok": True, "sequence": event.sequence, "orders": event.quantity})
 

@@ -64,7 +64,7 @@ class EventLog(EventReader):
         self._told_fills, self._told_refusals = 0, {}
         last, place = divmod(self.end, EVENTS_PER_FILE)
         cut = 0
-        for path in sorted(self._directory.glob(f"*{EVENTS}")):
+        for path in sorted(self.directory.glob(f"*{EVENTS}")):
             number = int(path.stem)
             if number < last:
                 continue

@@ -27,7 +27,7 @@ class EventReader:
     """What the files hold, whether the log has come that far or not. Makes no file and writes nothing."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
+        self.directory = directory
         self._events: dict[int, mmap.mmap] = {}
         self._index: dict[int, mmap.mmap] = {}
 
@@ -66,7 +66,7 @@ class EventReader:
 
     def _map(self, mapped: dict[int, mmap.mmap], number: int, suffix: str, size: int) -> mmap.mmap | None:
         """None where no whole file is."""
-        path = self._directory / f"{number:08d}{suffix}"
+        path = self.directory / f"{number:08d}{suffix}"
         try:
             if path.stat().st_size < size:
                 return None

@@ -38,6 +38,7 @@ cdef class PartitionIntake(Intake):
     cdef readonly object partition
     cdef Sequencer sequencer
     cdef uint64_t waiting_max, client_ids_max
+    cdef int refused            # for want of disk space: a room.Refused, looked up for each batch
     cdef object rate            # a RateLimit, or None
     cdef uint64_t decisions[DECISIONS_US]   # how many took so many microseconds, rounded up
     cdef object slow_decision   # told of one that took longer

@@ -18,12 +18,14 @@ from stack.matcher.sequencer_cython cimport Group
 
 from stack.matcher.group import Shape
 from stack.matcher.replies import answer
+from stack.matcher.room import Refused
 from stack.wire.frames import Outcome
 
 logger = logging.getLogger(__name__)
 
 cdef int DONE = Outcome.DONE, REPEAT = Outcome.REPEAT, CONFLICT = Outcome.CONFLICT
-cdef int BUSY = Outcome.BUSY, STOPPED = Outcome.STOPPED
+cdef int BUSY = Outcome.BUSY, STOPPED = Outcome.STOPPED, FULL = Outcome.FULL
+cdef int NO_CANCELS = Refused.CANCELS
 cdef int AS_THEY_ARE = Shape.AS_THEY_ARE, OWN = Shape.OWN, CHAIN = Shape.CHAIN, ORIGINAL = Shape.ORIGINAL
 cdef int REFUSED_WITH_CHAIN = Shape.REFUSED_WITH_CHAIN
 
@@ -165,6 +167,7 @@ cdef class PartitionIntake(Intake):
         cdef uint32_t i, waits = 0
         cdef Ask* ask
         cdef bint stopped = bool(self.partition.stopped)
+        self.refused = self.partition.room.refused
         if sequencer.unacknowledged < self.waiting_max:
             places = self.waiting_max - sequencer.unacknowledged
         batch.started_ns = before_ns
@@ -214,6 +217,9 @@ cdef class PartitionIntake(Intake):
                 self.partition.tally.busy += 1
                 ask.outcome = BUSY
                 return 0
+        if self.refused and (has_id or self.refused == NO_CANCELS) or sequencer.room < 2 and self.partition.journal.no_room:
+            ask.outcome = FULL
+            return 0
         if sequencer.room == 0:
             self.partition.begin_segment()
         if sequencer.group.events is not batch.events:

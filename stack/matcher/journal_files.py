@@ -8,7 +8,9 @@ on the same descriptor may succeed without having written anything, so only the 
 
 Segments are numbered without gaps and never recycled. Each has an epoch of its own. They are written full of zeros and
 synced before their use, by a thread, because a sync of blocks that exist already costs half of one that allocates them
-(fallocate does not help: its blocks are written for the first time all the same). A segment without header is a spare.
+(fallocate alone does not help: its blocks are written for the first time all the same). The thread reserves the whole of the
+next segment as soon as the current one is begun, and tries again while the disk is full: `no_room` says so long before that
+segment is needed. A segment without header is a spare.
 
 Order of writes when a segment begins: watermark of the old one, sync; header of the new one, sync; records, sync. So a
 segment with a header has a whole predecessor, and a header that is torn has no records behind it.
@@ -16,12 +18,13 @@ segment with a header has a whole predecessor, and a header that is torn has no 
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,6 +37,8 @@ logger = logging.getLogger(__name__)
 SUFFIX = ".journal"
 UNFINISHED = ".preparing"
 _FILL_BYTES = 4 << 20
+_PREPARE_AGAIN_S = 0.25
+KEPT_FREE_BYTES = 64 << 20  # what a next segment leaves to the event log
 fdatasync = getattr(os, "fdatasync", os.fsync)  # macOS has none
 
 
@@ -72,6 +77,7 @@ class JournalFiles:
         self._fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
         # The file's own size counts: it may have been made under another segment_bytes.
         self.room_records = (os.fstat(self._fd).st_size - position.offset) // RECORD_BYTES
+        self.no_room = ""  # why there is no next segment; empty while it is there or on its way
         self._closing = threading.Event()
         self._preparer = ThreadPoolExecutor(1, thread_name_prefix="segments")
         self._spare: Future[None] = self._preparer.submit(self._prepare, position.number + 1)
@@ -105,11 +111,10 @@ class JournalFiles:
         self._sync()
         if not self._spare.done():
             logger.warning("waiting for the next journal segment: it is needed before it could be prepared")
-        try:
-            self._spare.result()
-        except OSError as error:
-            logger.warning("the next journal segment could not be prepared (%s), trying again", error)
-            self._prepare(self._number + 1)
+        while not self._spare.done():
+            if self.no_room:  # what is to be written has been applied already
+                raise OSError(f"no next journal segment: {self.no_room}")
+            wait([self._spare], _PREPARE_AGAIN_S)
         os.close(self._fd)
         self._number += 1
         self.epoch = header.epoch
@@ -134,7 +139,17 @@ class JournalFiles:
         sync_data(self._fd, self._path)
 
     def _prepare(self, number: int) -> None:
-        prepare_segment(self._directory, number, self._segment_bytes, self._closing)
+        while not self._closing.is_set():
+            try:
+                prepare_segment(self._directory, number, self._segment_bytes, self._closing, KEPT_FREE_BYTES)
+            except OSError as error:
+                if not self.no_room:
+                    logger.warning("the next journal segment could not be prepared (%s), trying again", error)
+                self.no_room = str(error)
+                self._closing.wait(_PREPARE_AGAIN_S)
+            else:
+                self.no_room = ""
+                return
 
 
 def write_at(fd: int, data: bytes, offset: int, path: Path) -> None:
@@ -155,14 +170,20 @@ def sync_data(fd: int, path: Path) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def prepare_segment(directory: Path, number: int, segment_bytes: int, stop: threading.Event | None = None) -> None:
+def prepare_segment(
+    directory: Path, number: int, segment_bytes: int, stop: threading.Event | None = None, keep_free_bytes: int = 0
+) -> None:
     """A whole segment of zeros under its name, unless it is there; unfinished when told to stop. Raises OSError."""
     path = segment_path(directory, number)
     if path.exists() and path.stat().st_size == segment_bytes:
         return
     unfinished = path.with_suffix(UNFINISHED)
+    if free_bytes(directory) < segment_bytes + keep_free_bytes:  # to try would take from others what is left
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(unfinished))
     fd = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(fd, 0, segment_bytes)
         zeros = bytes(min(_FILL_BYTES, segment_bytes))
         left = segment_bytes
         while left:
@@ -171,10 +192,18 @@ def prepare_segment(directory: Path, number: int, segment_bytes: int, stop: thre
             left -= os.write(fd, zeros[: min(left, len(zeros))])
             sync_data(fd, unfinished)  # in pieces, so that the syncs of the current segment never wait for all of it
         os.fsync(fd)
+    except OSError as error:
+        unfinished.unlink()  # what it took so far may be what others need
+        raise OSError(error.errno, error.strerror, str(unfinished)) from error
     finally:
         os.close(fd)
     unfinished.rename(path)
     sync_directory(directory)
+
+
+def free_bytes(directory: Path) -> int:
+    facts = os.statvfs(directory)
+    return facts.f_bavail * facts.f_frsize
 
 
 def sync_ancestors(directory: Path) -> None:

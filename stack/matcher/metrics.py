@@ -58,6 +58,7 @@ _GAUGES = {
         "durable_events": "events that are durable",
         "unacknowledged_commands": "commands that wait for the disk",
         "client_ids": "client order ids in the younger generation",
+        "disk_full": "1 while orders are refused because the disk has no room",
         "epoch": "of the journal's newest segment",
         "decision_latency_exceeded": "1 while the p99 of decisions over ten seconds is above max_latency_us",
     }.items()
@@ -112,6 +113,7 @@ class Metrics:
             ("unacknowledged_commands", partition.unacknowledged),
             ("client_ids", partition.engine.client_ids),
             ("epoch", partition.epoch),
+            ("disk_full", bool(partition.room.refused)),
             ("decision_latency_exceeded", partition.latency.exceeded),
         ):
             self._gauges[name].set(value)

@@ -15,7 +15,7 @@ For whoever brings commands (the link, the HTTP door):
         token    handed back as it came.
 
     Outcomes: DONE (look at events[0].kind: REFUSED or not), REPEAT (200, the original's events), CONFLICT (409), BUSY (429),
-    STOPPED (503), and `lost` (504, outcome unknown).
+    STOPPED (503), FULL (503, no room on the disk), and `lost` (504, outcome unknown).
 
     partition.intake.submit_many(...)  the same for many orders at once, from C: stack/door/face.pxd. None without a compiler.
     partition.after_release(callback)  runs it once when the replies of the current release have all been given: a target
@@ -46,6 +46,7 @@ from stack.matcher.journal_files import JournalFiles
 from stack.matcher.latency import DecisionLatency
 from stack.matcher.limits import RateLimit
 from stack.matcher.replies import Asked
+from stack.matcher.room import Refused, Room
 from stack.matcher.sequencer import Group, Sequencer
 from stack.matcher.tally import Tally
 from stack.wire.frames import Outcome
@@ -67,6 +68,7 @@ _REFUSED = int(EventKind.REFUSED)
 _TARGET = struct.Struct("<q")
 _EVENT_KIND, _EVENT_REASON = 76, 81  # offsets in an encoded event
 # An emergency stop is not kept out by a full queue.
+_CANCELS = int(Refused.CANCELS)
 _ALWAYS = frozenset((int(CommandKind.HALT), int(CommandKind.RESUME), int(CommandKind.MASS_CANCEL)))
 
 
@@ -108,6 +110,7 @@ class Partition:
         )
         self._max = max_unacknowledged
         self._client_ids_max = client_ids_max
+        self.room = Room(log.directory, journal)
         self._decided = latency.add if latency.measures else None
         self._rate = RateLimit(max_orders_per_second) if max_orders_per_second else None
         self._commits = Commits(journal, collect=self._close_group, on_durable=self._release, on_failed=self.fail)
@@ -167,6 +170,9 @@ class Partition:
                 self.tally.busy += 1
                 target.reply(token, Outcome.BUSY, b"")
                 return
+        if self.full_for(kind):
+            target.reply(token, Outcome.FULL, b"")
+            return
         try:
             events = self._decide(command)
             sequence = self._encoder.sequence
@@ -192,6 +198,13 @@ class Partition:
         group.worst_ns = max(group.worst_ns, took_ns)
         if self._decided is not None:
             self._decided(took_ns)
+
+    def full_for(self, kind: int) -> bool:
+        """Whether a command of this kind finds no room; never for one that was answered before."""
+        if self.sequencer.room < 2 and self.journal.no_room:  # it may roll the ids
+            return True
+        refused = self.room.refused
+        return bool(refused) and (kind in _WITH_ID or (refused == _CANCELS and kind == CommandKind.CANCEL))
 
     def when_durable(self, callback: Callable[[], None], on_lost: Callable[[], None]) -> None:
         if self.stopped:

@@ -6,6 +6,7 @@ data_dir/replaying.json   {"pid", "replayed", "of"}; there only while a replay g
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -31,8 +32,9 @@ class ReplayProgress:
         self._due_s = now_s + EVERY_S
         fresh = self._path.with_suffix(".new")
         document = {"pid": os.getpid(), "replayed": sequence, "of": max(self._of, sequence)}
-        fresh.write_bytes(msgspec.json.encode(document))
-        fresh.rename(self._path)
+        with contextlib.suppress(OSError):  # a full disk: who waits is told less, and the replay goes on
+            fresh.write_bytes(msgspec.json.encode(document))
+            fresh.rename(self._path)
 
     def end(self) -> None:
         self._path.unlink(missing_ok=True)

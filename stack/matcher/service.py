@@ -22,6 +22,7 @@ from stack.matcher.listeners import BACKLOG, bind, inherited
 from stack.matcher.memory import hold_in_memory
 from stack.matcher.partition import Partition
 from stack.matcher.refusal import EXIT_FAILED, StartRefused
+from stack.matcher.room import LOOK_S
 from stack.matcher.sessions import Sessions
 from stack.matcher.sessions import serve as serve_sessions
 from stack.matcher.start import lock_data, open_partition
@@ -81,6 +82,7 @@ class Service:
         self._servers.append(await self._loop.create_server(link.protocol, sock=listener, backlog=BACKLOG))
         if settings.order_socket is not None:
             self._door = await self._open_door(partition, listeners.get("orders"), settings.order_socket)
+        self._every(LOOK_S, partition.room.look)
         if partition.latency.measures:
             self._every(JUDGE_S, lambda: partition.latency.judge(time.monotonic()))
         if settings.metrics_enabled:

@@ -27,6 +27,7 @@ def status(partition: Partition, started_ns: int) -> dict[str, Any]:
         "client_ids": engine.client_ids,
         "halted": partition.halted,
         "stopped": partition.stopped,
+        "no_room": partition.room.why,
         "unacknowledged": partition.unacknowledged,
         "commands": tally.commands,
         "events": tally.events,

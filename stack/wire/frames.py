@@ -70,6 +70,7 @@ class Outcome(IntEnum):
     CONFLICT = 2  # this id was there before with another body; the events are the original's
     BUSY = 3  # too much is waiting for the disk; nothing was journalled, try again
     STOPPED = 4  # the journal has failed or the engine is stopping; nothing was journalled
+    FULL = 5  # no room on the disk; nothing was journalled, try again when there is
     # on the binary door only, where nobody checked a command before
     FORBIDDEN = 5  # the session may not do this for this account; nothing was journalled
     INVALID = 6  # no command that this door takes: kind, id, or a field that must be 0; nothing was journalled

@@ -57,7 +57,7 @@ def begun_at(log: EventLog, ordinal: int) -> None:
 
 def files(log: EventLog) -> dict[str, bytes]:
     """Those with something in them: the next ones are made ahead, unless the log was closed before."""
-    contents = {path.name: path.read_bytes() for path in log._directory.iterdir()}
+    contents = {path.name: path.read_bytes() for path in log.directory.iterdir()}
     return {name: content for name, content in contents.items() if content.count(0) != len(content)}
 
 
@@ -94,12 +94,12 @@ def test_a_replay_writes_only_what_differs(log: EventLog) -> None:
     log.append(data)
     log.close()
     whole = files(log)
-    path = log._directory / "00000000.events"
+    path = log.directory / "00000000.events"
     damaged = bytearray(path.read_bytes())
     for ordinal in (edge - 5000, edge - 4321, edge - 1):
         damaged[ordinal * EVENT_BYTES + 3] ^= 4
     path.write_bytes(damaged)
-    (log._directory / "00000001.events").unlink()
+    (log.directory / "00000001.events").unlink()
     begun_at(log, edge - 5000)
     differing = sum(
         log.writer.adopt(data[at : at + 7000 * EVENT_BYTES]) for at in range(0, len(data), 7000 * EVENT_BYTES)
@@ -127,7 +127,7 @@ def test_a_read_ends_with_a_whole_command(log: EventLog) -> None:
 
 
 def test_a_reader_follows_a_log_that_grows(log: EventLog) -> None:
-    reader = EventReader(log._directory)
+    reader = EventReader(log.directory)
     assert reader.last_of(1) == 0 and reader.chain(1) == b"" and reader.peek(0, 5) == b""
     data = stream(50)
     log.append(data[: 10 * EVENT_BYTES])
@@ -142,10 +142,10 @@ def test_a_reader_follows_a_log_that_grows(log: EventLog) -> None:
 def test_the_next_files_are_made_before_they_are_needed(log: EventLog) -> None:
     log.append(stream(1))
     wait_for_files_made_ahead(log)
-    assert sorted(path.name for path in log._directory.iterdir()) == [
+    assert sorted(path.name for path in log.directory.iterdir()) == [
         "00000000.events", "00000000.index", "00000001.events", "00000001.index",
     ]  # fmt: skip
-    index = log._directory / "00000001.index"
+    index = log.directory / "00000001.index"
     assert index.stat().st_blocks * 512 >= event_files.INDEX_FILE_BYTES  # no hole: a full disk is found when it is made
 
 
