@@ -29,7 +29,14 @@ CLI, OPERATING, README = PAGES["docs/cli.md"], PAGES["docs/operating.md"], PAGES
 LATER = re.search(r"## Commands of later releases\n(.*?)\n## ", CLI, re.DOTALL).group(1)
 TODAY = CLI.replace(LATER, "")
 # Read by the program's own processes and by tests, not by people.
-INTERNAL = {"HFTCTL_LISTEN_FDS", "HFTCTL_READY_FD", "HFTCTL_COMPONENT", "HFTCTL_DIGEST", "HFTCTL_COMPLETE"}
+INTERNAL = {
+    "HFTCTL_LISTEN_FDS",
+    "HFTCTL_READY_FD",
+    "HFTCTL_COMPONENT",
+    "HFTCTL_DIGEST",
+    "HFTCTL_COMPLETE",
+    "HFTCTL_EXEC",
+}
 
 
 def leaves(command, path=()):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import typer
 
 from hftctl.cli import (
+    beside,
     book,
     build,
     changing,
     deploy,
     doctor,
+    events,
     halting,
     logs,
     order,
@@ -36,6 +38,8 @@ def register(app: typer.Typer) -> None:
     app.add_typer(rollout.app, name="rollout")
     app.command()(status.status)
     app.command()(logs.logs)
+    app.command()(events.events)
+    app.command("exec")(beside.exec_)
     app.add_typer(order.app, name="order")
     app.command()(book.book)
     app.command()(traffic.load)

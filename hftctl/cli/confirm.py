@@ -36,7 +36,7 @@ def asker(yes: bool) -> Callable[[Intention], bool]:
             output.say(f"{intention.verb} '{intention.deployment}' on {intention.target} ({intention.environment}):")
             if intention.verb in {"stop", "destroy"}:
                 show_take_down(intention.verb, intention.plan, intention.data, output.say)
-            elif intention.verb not in {"halt", "resume"}:
+            elif intention.plan.changes:
                 show_plan(intention.plan, output.say)
         for finding in intention.findings:
             output.say(f"{output.paint('warning:', '33', sys.stderr)} {finding.message}")

@@ -75,3 +75,7 @@ LockWait = Annotated[
     float,
     typer.Option("--lock-wait", metavar="TIME", parser=duration_s, help="Wait that long for somebody else to end."),
 ]
+Follow = Annotated[bool, typer.Option("-f", "--follow", help="Go on as they come.")]
+Since = Annotated[
+    float | None, typer.Option("--since", metavar="TIME", parser=duration_s, help="Only that far back: 10m, 1h.")
+]

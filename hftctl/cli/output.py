@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from enum import Enum
@@ -113,6 +115,19 @@ def columns(
     put(line(list(heads), head=True))
     for row in cells:
         put(line(row, head=False))
+
+
+def hanging(head: str, text: str) -> None:
+    """A line with columns and a sentence; what a terminal has no room for goes on below the sentence."""
+    shown = len(re.sub(r"\x1b\[[0-9;]*m", "", head)) + 2
+    text = " ".join(text.split())
+    if not sys.stdout.isatty() or width() - shown < SHOWN_CHARACTERS_MIN:
+        put(f"{head}  {text}")
+        return
+    first, *more = textwrap.wrap(text, width() - shown) or [""]
+    put(f"{head}  {first}")
+    for line in more:
+        put(f"{' ' * shown}{line}")
 
 
 def width() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -83,6 +84,10 @@ def _tell(name: str | None, verb: str, why: str, targets: TargetFactory, confirm
     if not all(result.done for result in found):
         by_http = _by_http(target, verb, why)
         found = [result if result.done else _merged(result, by_http) for result in found]
+    with suppress(OSError):  # the engines' journals have it; a full disk must not make a halt look as if it failed
+        for result in found:
+            said = f"{verb} of partition {result.partition}: {why} ({result.message})"
+            target.note(verb if result.done else f"{verb}-failed", f"engine-{result.partition}", said, actor())
     return HaltResult(target.deployment, target.name, verb, why, tuple(found))
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hftctl.errors import Degraded, HftctlError, NotFound
+from hftctl.errors import Degraded, HftctlError
 from hftctl.operations.standing import endpoint_of, last_revision, open_standing, open_target
 from hftctl.operations.terms import TargetFactory
 from hftctl.plan.change import Change, Op
 from hftctl.plan.diff import diff
 from hftctl.plan.journal import Rollout
 from hftctl.release import Revision
-from hftctl.targets.base import ComponentStatus, Finding, LogLine, Target
+from hftctl.targets.base import ComponentStatus, Finding, Target
 
 ENGINE_TIMEOUT_S = 2.0
 
@@ -89,26 +89,6 @@ def status(name: str | None, *, targets: TargetFactory = open_target) -> StatusR
 def history(name: str | None, *, targets: TargetFactory = open_target) -> History:
     target = open_standing(name, targets=targets)
     return History(target.deployment, target.name, tuple(target.revisions()), tuple(target.journal().rollouts()))
-
-
-def logs(
-    name: str | None,
-    components: Sequence[str] = (),
-    *,
-    since_s: float | None = None,
-    follow: bool = False,
-    targets: TargetFactory = open_target,
-) -> Iterator[LogLine]:
-    """Every component, or those named (`gateway` means all gateways), one stream."""
-    target = open_standing(name, targets=targets)
-    there = [component.component for component in target.status()]
-    wanted = [name for name in there if not components or name in components or name.rpartition("-")[0] in components]
-    unknown = [
-        given for given in components if given not in there and not any(given == n.rpartition("-")[0] for n in there)
-    ]
-    if unknown:
-        raise NotFound(f"'{target.deployment}' has no component {', '.join(unknown)}; there are: {', '.join(there)}")
-    return target.logs(wanted, since_s=since_s, follow=follow)
 
 
 def engines(components: Sequence[ComponentStatus]) -> list[int]:

@@ -89,6 +89,10 @@ class RolloutJournal:
                 _advance(found[-1], entry)
         return found
 
+    def entries(self) -> list[dict[str, Any]]:
+        """Every step as it was written, oldest first; each has its time."""
+        return self._entries()[0]
+
     def last(self) -> Rollout | None:
         return next(reversed(self.rollouts()), None)
 
@@ -203,7 +207,10 @@ class RolloutJournal:
         handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             os.ftruncate(handle, good)
-            data = json.dumps(entry, separators=(",", ":")).encode() + b"\n"
+            data = (
+                json.dumps({**entry, "time_ns": entry.get("time_ns", time.time_ns())}, separators=(",", ":")).encode()
+                + b"\n"
+            )
             while data:
                 written = os.pwrite(handle, data, good)
                 data, good = data[written:], good + written

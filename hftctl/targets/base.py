@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from hftctl.plan.actuator import Actuator
@@ -43,6 +44,40 @@ class LogLine:
     text: str
 
 
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to the deployment."""
+
+    time_ns: int
+    event: str  # started, died, health, exec, halt, ...
+    component: str  # empty: all of the deployment
+    message: str
+    actor: str  # user@host, or who of ours
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+Past = Callable[[Iterator[LogLine]], Iterator[LogLine]]
+
+
+def whole(lines: Iterator[LogLine]) -> Iterator[LogLine]:
+    return lines
+
+
+class EventSource(Protocol):
+    def new(self) -> Iterator[Event]:
+        """Those since the last call; all that are kept at first. In no order between components."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Where a command beside a component runs."""
+
+    folder: Path
+    env: Mapping[str, str]  # all of it; secrets among them
+
+
 class Target(Actuator, Protocol):
     """One deployment on one target.
 
@@ -68,7 +103,22 @@ class Target(Actuator, Protocol):
 
     def status(self) -> Sequence[ComponentStatus]: ...
 
-    def logs(self, components: Sequence[str], *, since_s: float | None, follow: bool) -> Iterator[LogLine]: ...
+    def logs(
+        self, components: Sequence[str], *, since_s: float | None, follow: bool, past: Past = whole
+    ) -> Iterator[LogLine]:
+        """Oldest first; `past` chooses among the lines that are there already, `follow` goes on with those that come."""
+
+    def events(self) -> EventSource:
+        """What is recorded besides the journal of rollouts."""
+
+    def note(self, event: str, component: str, message: str, actor: str) -> None:
+        """Record what a person did that is no rollout. Raises OSError where that cannot be written."""
+
+    def surroundings(self, component: str) -> Surroundings:
+        """For a command that a person runs beside a component. Raises NotFound."""
+
+    def secrets(self) -> Sequence[str]:
+        """Their values, so that they can be kept out of what is shown."""
 
     def endpoint(self) -> str:
         """Base URL of the public door. Raises NotFound where no configuration was ever written."""

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
+from typing import Protocol
 
 from hftctl.paths import write_atomic
 from hftctl.targets.local import listeners
@@ -30,6 +31,7 @@ from hftctl.targets.local.process import (
     marker,
     record_file,
 )
+from hftctl.targets.local.rotation import rotate_output
 
 SOON_S = 5.0  # a death within this time of the start is one of a series
 BACKOFF_S = (0.0, 0.1, 0.3, 1.0, 3.0)
@@ -38,7 +40,10 @@ RETRY_S = 15.0
 KILL_WAIT_S = 10.0
 
 Later = Callable[[float, Callable[[], None]], None]
-Log = Callable[[str, str, str], None]  # level, component, message
+
+
+class Log(Protocol):
+    def __call__(self, level: str, component: str, message: str, event: str = "", **fields: object) -> None: ...
 
 
 class Status(StrEnum):
@@ -81,7 +86,7 @@ class Child:
         self._running(record.identity.pid)
         missing = sorted(set(self.process.listens) - set(self._held))
         note = f"; its sockets {', '.join(missing)} are bound anew at its next start" if missing else ""
-        self._log("info", self.name, f"found running as pid {record.identity.pid}{note}")
+        self._log("info", self.name, f"found running as pid {record.identity.pid}{note}", "found")
 
     def want(self, process: Process) -> None:
         """Run this from now on."""
@@ -95,7 +100,7 @@ class Child:
             if process.reload and before.same_program(process):
                 os.kill(self.record.identity.pid, getattr(signal, process.reload))
                 self._write(replace(self.record, digest=process.digest))
-                self._log("info", self.name, f"told to load its new configuration ({process.reload})")
+                self._log("info", self.name, f"told to load its new configuration ({process.reload})", "reloaded")
             else:
                 self.restart()
 
@@ -132,7 +137,7 @@ class Child:
             self._spawn()
         except OSError as error:
             self.reason = f"cannot start {self.process.argv[0]}: {error.strerror} ({error.filename or 'no file'})"
-            self._log("error", self.name, self.reason)
+            self._log("error", self.name, self.reason, "died", pid=None, reason=self.reason)
             self._deaths += 1
             self._try_again()
 
@@ -150,6 +155,7 @@ class Child:
             DIGEST_VARIABLE: self.process.digest,
             LISTEN_VARIABLE: json.dumps(fds),
         }
+        rotate_output(self.root / "logs", self.name)
         # A file and not a pipe: the component goes on when we are killed.
         out = os.open(
             self.root / "logs" / f"{self.name}.out", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
@@ -166,7 +172,7 @@ class Child:
         if identity is None:
             return  # dead already; its pidfd says so in a moment
         self._write(Record(self.name, identity, self.process.digest, fds, time.time_ns(), self.restarts))
-        self._log("info", self.name, f"started as pid {identity.pid}")
+        self._log("info", self.name, f"started as pid {identity.pid}", "started", pid=identity.pid)
 
     def _running(self, pid: int) -> None:
         self.status = Status.RUNNING
@@ -185,7 +191,7 @@ class Child:
         self._popen = None
         self._run += 1
         if self.status is Status.STOPPING:
-            self._log("info", self.name, "stopped")
+            self._log("info", self.name, "stopped", "stopped", pid=pid)
             if self._again:
                 self._again = False
                 self._deaths = 0
@@ -194,7 +200,7 @@ class Child:
                 self._gone()
             return
         self.reason = _exit(code)
-        self._log("error", self.name, f"pid {pid} died: {self.reason}")
+        self._log("error", self.name, f"pid {pid} died: {self.reason}", "died", pid=pid, reason=self.reason)
         soon = time.monotonic() - self._started < SOON_S
         self._deaths = self._deaths + 1 if soon else 1
         self.restarts += 1
@@ -204,7 +210,7 @@ class Child:
         self.status = Status.FAILED if self._deaths >= FAILED_AFTER else Status.RESTARTING
         wait_s = RETRY_S if self.status is Status.FAILED else BACKOFF_S[self._deaths - 1]
         if wait_s:
-            self._log("warning", self.name, f"is started again in {wait_s:g} s")
+            self._log("warning", self.name, f"is started again in {wait_s:g} s", "waits", wait_s=wait_s)
             self._after(wait_s, self.start)
         else:
             self.start()
@@ -217,7 +223,7 @@ class Child:
     def _signal(self, step: int) -> None:
         assert self.record is not None  # noqa: S101 - only what runs is stopped
         if step >= len(self.process.stop):
-            self._log("warning", self.name, "did not end when asked, so it is killed")
+            self._log("warning", self.name, "did not end when asked, so it is killed", "killed")
             self._kill_all(self.record.identity.pid)
             return
         name, wait_s = self.process.stop[step]

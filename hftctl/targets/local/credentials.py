@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Sequence
+from pathlib import Path
 
 from hftctl.paths import Layout, make_folder, write_atomic
 from hftctl.targets.local.servers import VALKEY_SECRET
-from hftctl.targets.local.services import API_KEYS, OWN_ACCOUNTS, POSTGRES_PASSWORD, REDIS_PASSWORD
+from hftctl.targets.local.services import API_KEYS, DATABASE_USER, OWN_ACCOUNTS, POSTGRES_PASSWORD, REDIS_PASSWORD
 
 OPERATOR = "operator"
+SECRET_CHARACTERS_MIN = 16
 
 
 def make(layout: Layout, accounts: Sequence[str], *, api_keys: bool) -> None:
@@ -31,6 +33,22 @@ def make(layout: Layout, accounts: Sequence[str], *, api_keys: bool) -> None:
         name = f"api_key.{account}" if account != OPERATOR else f"api_key.account.{account}"
         lines.append(f"{_hash(_once(layout, name))} trader {account}")
     write_atomic(layout.secrets / API_KEYS, "\n".join(lines) + "\n", mode=0o600)
+
+
+def passfile(layout: Layout) -> Path:
+    """What libpq takes the password from (PGPASSFILE)."""
+    path = layout.secrets / "pgpass"
+    line = f"127.0.0.1:*:*:{DATABASE_USER}:{read(layout, POSTGRES_PASSWORD)}\n"
+    if not path.exists() or path.read_text() != line:
+        write_atomic(path, line, mode=0o600)
+    return path
+
+
+def values(layout: Layout) -> list[str]:
+    """Every secret there is. What is too short to be one would only make holes in what people read."""
+    names = [POSTGRES_PASSWORD, REDIS_PASSWORD, *(path.name for path in layout.secrets.glob("api_key.*"))]
+    found = [(layout.secrets / name).read_text().strip() for name in names if (layout.secrets / name).exists()]
+    return [value for value in found if len(value) >= SECRET_CHARACTERS_MIN]
 
 
 def read(layout: Layout, name: str) -> str:

@@ -19,17 +19,19 @@ from hftctl.plan.journal import RolloutJournal
 from hftctl.release import Release, Revision
 from hftctl.run import run
 from hftctl.targets import admin, flock
-from hftctl.targets.base import ComponentStatus, Finding, LogLine
+from hftctl.targets.base import ComponentStatus, EventSource, Finding, LogLine, Past, Surroundings, whole
 from hftctl.targets.local import (
     components,
     control,
     credentials,
+    event_log,
     history,
     log_stream,
     nginx,
     preflight,
     readiness,
     standing,
+    surroundings,
 )
 
 CHECK_TIMEOUT_S = 10.0
@@ -142,8 +144,22 @@ class LocalTarget:
     def status(self) -> Sequence[ComponentStatus]:
         return standing.status(self.layout)
 
-    def logs(self, components: Sequence[str], *, since_s: float | None, follow: bool) -> Iterator[LogLine]:
-        return log_stream.stream(self.layout.logs, components, since_s=since_s, follow=follow)
+    def logs(
+        self, components: Sequence[str], *, since_s: float | None, follow: bool, past: Past = whole
+    ) -> Iterator[LogLine]:
+        return log_stream.stream(self.layout.logs, components, since_s=since_s, follow=follow, past=past)
+
+    def events(self) -> EventSource:
+        return event_log.Events(self.layout.logs)
+
+    def note(self, event: str, component: str, message: str, actor: str) -> None:
+        event_log.note(self.layout.logs, event, component, message, actor)
+
+    def surroundings(self, component: str) -> Surroundings:
+        return surroundings.of(self.layout, component)
+
+    def secrets(self) -> Sequence[str]:
+        return credentials.values(self.layout)
 
     def endpoint(self) -> str:
         return nginx.endpoint(self._release().profile)

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import heapq
 import json
-import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from hftctl.targets.base import LogLine
-from hftctl.targets.local.rotation import KEPT
+from hftctl.targets.base import LogLine, Past, whole
+from hftctl.targets.local.tail import Tail
 
 FOLLOW_S = 0.2
-LINE_BYTES_MAX = 1 << 16
 
 _POSTGRES = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}) UTC (.*)")
 _NGINX = re.compile(r"(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) (.*)")
@@ -34,26 +32,26 @@ def stream(
     *,
     since_s: float | None,
     follow: bool,
+    past: Past = whole,
     wait: Callable[[float], None] = time.sleep,
 ) -> Iterator[LogLine]:
     """Lines of the named components (of all, without names), oldest first; `follow` goes on with what comes."""
-    tails = [Tail(path, name) for name, path in _files(logs) if not components or name in components]
+    logs_ = [Lines(path, name) for name, path in _files(logs) if not components or name in components]
     earliest = time.time_ns() - int(since_s * 1e9) if since_s is not None else 0
     try:
-        for line in heapq.merge(*(list(tail.lines()) for tail in tails), key=lambda line: line.time_ns):
-            if line.time_ns >= earliest:
-                yield line
+        there = heapq.merge(*(one.new() for one in logs_), key=lambda line: line.time_ns)
+        yield from past(line for line in there if line.time_ns >= earliest)
         while follow:
-            known = {tail.path for tail in tails}
+            known = {one.path for one in logs_}
             fresh = [(name, path) for name, path in _files(logs) if path not in known]
-            tails += [Tail(path, name) for name, path in fresh if not components or name in components]
-            news = sorted((line for tail in tails for line in tail.lines()), key=lambda line: line.time_ns)
-            yield from news
+            logs_ += [Lines(path, name) for name, path in fresh if not components or name in components]
+            news = sorted((line for one in logs_ for line in one.new()), key=lambda line: line.time_ns)
+            yield from (line for line in news if line.time_ns >= earliest)
             if not news:
                 wait(FOLLOW_S)
     finally:
-        for tail in tails:
-            tail.close()
+        for one in logs_:
+            one.close()
 
 
 def _files(logs: Path) -> list[tuple[str, Path]]:
@@ -65,56 +63,21 @@ def _files(logs: Path) -> list[tuple[str, Path]]:
     return sorted((name, path) for path, name in found.items())
 
 
-class Tail:
-    """One log file with its rotated predecessors; `lines` gives what is new since the last call."""
+class Lines:
+    """Of one component, with the time of each."""
 
     def __init__(self, path: Path, component: str) -> None:
         self.path = path
         self._component = component
-        self._file: IO[bytes] | None = None
-        self._rest = b""
+        self._tail = Tail(path)
         self._time_ns = 0
-        self._started = False
 
-    def lines(self) -> Iterator[LogLine]:
-        if not self._started:
-            self._started = True
-            for number in range(KEPT, 0, -1):
-                older = self.path.with_name(f"{self.path.name}.{number}")
-                if older.exists():
-                    with older.open("rb") as file:
-                        yield from self._read(file)
-        if self._file is not None and self._moved(self._file):
-            yield from self._read(self._file)  # what was written between our last look and the rename
-            self._file.close()
-            self._file = None
-        if self._file is None:
-            try:
-                self._file = self.path.open("rb")
-            except FileNotFoundError:
-                return
-        if os.fstat(self._file.fileno()).st_size < self._file.tell():
-            self._file.seek(0)  # copied away and emptied
-        yield from self._read(self._file)
+    def new(self) -> Iterator[LogLine]:
+        for text in self._tail.texts():
+            yield self._line(text)
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-
-    def _moved(self, file: IO[bytes]) -> bool:
-        try:
-            return self.path.stat().st_ino != os.fstat(file.fileno()).st_ino
-        except FileNotFoundError:
-            return False  # its successor is not there yet
-
-    def _read(self, file: IO[bytes]) -> Iterator[LogLine]:
-        while piece := file.readline(LINE_BYTES_MAX):
-            self._rest += piece
-            if not self._rest.endswith(b"\n") and len(self._rest) < LINE_BYTES_MAX:
-                return  # the rest is not written yet
-            text, self._rest = self._rest.decode(errors="replace").rstrip("\n"), b""
-            if text:
-                yield self._line(text)
+        self._tail.close()
 
     def _line(self, text: str) -> LogLine:
         """A line without a time of its own (of a traceback) belongs to the one before it, else to the file's last change."""

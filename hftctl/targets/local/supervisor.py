@@ -28,11 +28,13 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from hftctl.paths import write_atomic
+from hftctl.targets.local import event_log
 from hftctl.targets.local.adoption import find
 from hftctl.targets.local.child import Child
 from hftctl.targets.local.identity import boot_id, identify
@@ -46,6 +48,8 @@ PID_FILE = "supervisor.json"
 ANOTHER = 7  # exit status: somebody else looks after this deployment
 REQUEST_BYTES_MAX = 1 << 20
 READY_FD_VARIABLE = "HFTCTL_READY_FD"
+
+OWN = Process("supervisor", (), logs=(event_log.SUPERVISOR, event_log.ACTIONS))
 
 Answer = Callable[[dict[str, Any]], None]
 
@@ -86,17 +90,16 @@ class Supervisor:
 
         self._selector.register(pidfd, selectors.EVENT_READ, died)
 
-    def log(self, level: str, component: str, message: str) -> None:
-        now = time.time()
-        line = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1_000_000):06d}Z",
-            "level": level,
-            "component": "supervisor",
-            "message": f"{component}: {message}",
-            "fields": {"component": component},
-        }
-        with (self.root / "logs" / "supervisor.log").open("a") as file:
-            file.write(json.dumps(line) + "\n")
+    def log(self, level: str, component: str, message: str, event: str = "", **fields: object) -> None:
+        named = {"event": event, **fields} if event else fields
+        with suppress(OSError):  # a full disk must not stop who restarts what dies of it
+            event_log.write(
+                self.root / "logs" / event_log.SUPERVISOR,
+                level,
+                "supervisor",
+                f"{component}: {message}",
+                {"component": component, **named},
+            )
 
     # processes
 
@@ -130,6 +133,7 @@ class Supervisor:
     def _rotate(self) -> None:
         for child in self.children.values():
             rotate(self.root / "logs", child.process, child.record)
+        rotate(self.root / "logs", OWN, None)
         self.later(CHECK_S, self._rotate)
 
     # the control socket
@@ -189,6 +193,7 @@ class Supervisor:
             elif verb == "remove":
                 self._remove(request["component"], answer)
             elif verb == "leave":
+                self.log("info", "supervisor", "leaves; what it looked after goes on", "stopped")
                 answer({})
                 self._leaving = True
             else:
@@ -265,7 +270,7 @@ def main() -> int:
             os.write(ready_fd, b"1")
             os.close(ready_fd)
 
-    supervisor.log("info", "supervisor", f"looks after {root.name} as pid {os.getpid()}")
+    supervisor.log("info", "supervisor", f"looks after {root.name} as pid {os.getpid()}", "started", pid=os.getpid())
     supervisor.run(listener, ready, start=not options.adopt_only)
     Path(SOCKET).unlink(missing_ok=True)
     return 0

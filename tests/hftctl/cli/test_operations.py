@@ -202,10 +202,10 @@ def test_history_names_revisions_and_rollouts(deployed: Ended, hftctl_: Hftctl) 
 
 def test_logs_go_to_the_screen_a_document_or_a_new_file(deployed: Ended, hftctl_: Hftctl) -> None:
     assert hftctl_("logs", "engine").out.endswith("engine-0     last words\n")
-    assert hftctl_("logs", "-o", "json").document("Logs")["count"] == 4
+    assert hftctl_("logs", "-o", "json").document("Logs")["count"] == 1
     assert hftctl_("logs", "--grep", "nothing").out == ""
     assert hftctl_("logs", "--export", "all.log", "-o", "json").document("Logs")["file"] == "all.log"
-    assert Path("all.log").read_text().count("last words") == 4
+    assert Path("all.log").read_text().count("last words") == 1
     assert hftctl_("logs", "--export", "all.log").code == 7
     assert hftctl_("logs", "-f", "-o", "json").code == 2
     assert hftctl_("logs", "--grep", "(").code == 2
@@ -217,3 +217,33 @@ def test_the_command_to_type_can_be_typed(deployed: Ended, hftctl_: Hftctl) -> N
     assert (ended.code, ended.err.splitlines()[-1]) == (2, "hint: type: hftctl destroy --data -p local --yes")
     ended = hftctl_("order", "place", "AAPL", "buy", "--", "-1")
     assert ended.err.splitlines()[-1] == "hint: type: hftctl order place AAPL buy --yes -- -1"
+
+
+def test_events_are_lines_or_a_document(deployed: Ended, hftctl_: Hftctl) -> None:
+    hftctl_("halt", "--why", "feed is stale", "--yes")
+    last = hftctl_("events").out.splitlines()[-1]
+    assert "  engine-0      halt         halt of partition 0: feed is stale (sequence 7) (" in last
+    document = hftctl_("events", "engine", "-o", "json").document("Events")
+    assert {event["component"] for event in document["events"]} == {"engine-0"}
+    assert hftctl_("events", "-f", "-o", "json").code == 2
+
+
+def test_secrets_stay_out_of_logs_and_the_newest_lines_are_enough(
+    deployed: Ended, hftctl_: Hftctl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Files, "said", ("one", "key a-secret-of-the-fake", "three"))
+    shown = hftctl_("logs", "engine", "--tail", "2").out.splitlines()
+    assert [line.split(maxsplit=2)[2] for line in shown] == ["key ***", "three"]
+    assert hftctl_("logs", "engine", "--grep", "secret").out == ""
+    assert hftctl_("logs", "engine", "--export", "kept.zst").code == 0
+    import zstandard
+
+    kept = zstandard.ZstdDecompressor().stream_reader(Path("kept.zst").read_bytes()).read().decode()
+    assert [line.split(maxsplit=2)[1:] for line in kept.splitlines()] == [
+        ["engine-0", "one"],
+        ["engine-0", "key ***"],
+        ["engine-0", "three"],
+    ]
+    assert [path.name for path in Path().iterdir() if "kept" in path.name] == ["kept.zst"], "nothing half is left"
+    again = hftctl_("logs", "--export", "kept.zst")
+    assert (again.code, "already there" in again.err) == (7, True)

@@ -6,9 +6,10 @@ import pytest
 from hftctl.errors import ConfirmationNeeded, Interrupted, NotFound, UsageError
 from hftctl.operations.deploy import deploy
 from hftctl.operations.halt import halt, resume
+from hftctl.operations.logs import logs
 from hftctl.operations.running import destroy, start, stop
 from hftctl.operations.standing import which
-from hftctl.operations.status import history, logs, status
+from hftctl.operations.status import history, status
 from tests.hftctl.targets.fake import FakeTarget, profile
 
 

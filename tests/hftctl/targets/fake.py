@@ -14,7 +14,8 @@ from hftctl.plan.actuator import Answer, Readiness
 from hftctl.plan.journal import RolloutJournal
 from hftctl.release import Release, Revision
 from hftctl.targets import flock
-from hftctl.targets.base import ComponentStatus, Finding, LogLine
+from hftctl.targets.base import ComponentStatus, Finding, LogLine, Surroundings, whole
+from hftctl.targets.local import event_log
 
 
 def profile(name="fake", version=1, gateways=1, **more):
@@ -52,6 +53,7 @@ class HookedJournal(RolloutJournal):
 
 class FakeTarget:
     name = "fake"
+    said = ("last words",)  # by every component
 
     def __init__(self, root, deployment="fake", at=lambda _point: None):
         self.deployment = deployment
@@ -135,9 +137,20 @@ class FakeTarget:
             for name in self.desired(release_)
         ]
 
-    def logs(self, components, *, since_s, follow):
-        for component in components or ["engine-0"]:
-            yield LogLine(component, time.time_ns(), "last words")
+    def logs(self, components, *, since_s, follow, past=whole):
+        yield from past(LogLine(one, time.time_ns(), text) for one in components or ["engine-0"] for text in self.said)
+
+    def events(self):
+        return event_log.Events(self.layout.logs)
+
+    def note(self, event, component, message, actor):
+        event_log.note(make_folder(self.layout.logs), event, component, message, actor)
+
+    def surroundings(self, component):
+        return Surroundings(self.layout.root, {"PATH": os.environ["PATH"], "COMPONENT": component})
+
+    def secrets(self):
+        return ["a-secret-of-the-fake"]
 
     def endpoint(self):
         if not self.layout.release.exists():

@@ -5,6 +5,7 @@ import pytest
 from hftctl.paths import Layout
 from hftctl.targets.local import rotation, standing
 from hftctl.targets.local.log_stream import parse, stream
+from hftctl.targets.local.tail import GAP
 from tests.hftctl.targets.local.conftest import output
 
 
@@ -105,18 +106,90 @@ def test_rotation_keeps_the_newest_few(stage):
     assert rotation.rotate(logs, process, stage.record(), limit=10) == []
 
 
-def test_what_a_process_says_is_copied_and_emptied(stage):
-    program = "import signal\nsignal.signal(signal.SIGUSR1, lambda *_: print('after', flush=True))\n"
-    program += "print('x' * 100, flush=True)\nwhile True: signal.pause()"
+def test_a_signal_tells_who_does_not_see_a_rename(stage):
+    program = "import signal\nsignal.signal(signal.SIGUSR1, lambda *_: print('again', flush=True))\n"
+    program += "print('up', flush=True)\nwhile True: signal.pause()"
     stage.apply(program, reopen="SIGUSR1", logs=("part.log",))
-    stage.until(lambda: len(output(stage.layout)) > 100, "it has said it")
-    (stage.layout.logs / "part.log").write_text("y" * 20)
-    rotated = rotation.rotate(
-        stage.layout.logs, stage.process(program, reopen="SIGUSR1", logs=("part.log",)), stage.record(), limit=10
-    )
-    assert rotated == ["part.out", "part.log"]
-    stage.until(lambda: output(stage.layout) == "after\n", "it goes on at the beginning of the file, told by signal")
-    assert (stage.layout.logs / "part.out.1").read_text().startswith("x" * 100)
+    stage.until(lambda: "up" in output(stage.layout), "it is up")
+    (stage.layout.logs / "part.log").write_text("y" * 200)
+    process = stage.process(program, reopen="SIGUSR1", logs=("part.log",))
+    assert rotation.rotate(stage.layout.logs, process, stage.record(), limit=100) == ["part.log"]
+    stage.until(lambda: "again" in output(stage.layout), "it was told")
+    rotation.rotate(stage.layout.logs, process, stage.record(), limit=100)
+    stage.until(lambda: output(stage.layout).count("again") == 2, "it is told until the new file is there")
+
+
+def test_of_a_growing_output_the_beginning_is_given_back_and_lines_stay_whole(tmp_path):
+    out = tmp_path / "part.out"
+    with out.open("ab", buffering=0) as still_open:
+        for number in range(20_000):
+            still_open.write(b"line %06d\n" % number)
+        before = out.stat()
+        assert rotation.trim(out, 100_000, 50_000)
+        after = out.stat()
+        assert (after.st_size, after.st_blocks * 512 < 60_000) == (before.st_size, True)
+        still_open.write(b"the last\n")
+    found = [line.text for line in stream(tmp_path, [], since_s=None, follow=False)]
+    assert found[-1] == "the last"
+    assert found[:-1] == [f"line {number:06d}" for number in range(20_001 - len(found), 20_000)]
+    assert 4000 < len(found) < 5000
+    assert not rotation.trim(out, 100_000, 50_000), "what is left is small enough"
+
+
+def test_a_large_output_is_put_aside_when_its_component_starts_anew(tmp_path):
+    (tmp_path / "part.out").write_text("one\n")
+    rotation.rotate_output(tmp_path, "part", limit=100)
+    assert not (tmp_path / "part.out.1").exists()
+    rotation.rotate_output(tmp_path, "part", limit=1)
+    assert (tmp_path / "part.out.1").read_text() == "one\n"
+    assert not (tmp_path / "part.out").exists()
+
+
+def test_several_rotations_between_two_looks_lose_nothing(logs):
+    path = logs / "a.log"
+    path.write_text(service_line(0, "0"))
+
+    def rotate_often():
+        for number in range(1, 4):
+            rotation.shift(path)
+            path.write_text(service_line(number, str(number)))
+
+    def rotate_too_often():
+        for number in range(4, 12):
+            rotation.shift(path)
+            path.write_text(service_line(number, str(number)))
+
+    events = iter([rotate_often, rotate_too_often])
+    found = []
+
+    def wait(_):
+        action = next(events, None)
+        if action is None:
+            raise KeyboardInterrupt
+        action()
+
+    with pytest.raises(KeyboardInterrupt):
+        for line in stream(logs, [], since_s=None, follow=True, wait=wait):
+            found.append(line.text)
+    assert found[:4] == [f"info {number} n=1" for number in range(4)]
+    assert found[4] == GAP, "what cannot be shown any more is said"
+    assert found[5:] == [f"info {number} n=1" for number in range(7, 12)]
+
+
+def test_only_the_newest_of_those_that_are_there_and_all_that_come(logs):
+    (logs / "a.log").write_text("".join(service_line(number, str(number)) for number in range(5)))
+
+    def write(_):
+        if len(found) > 2:
+            raise KeyboardInterrupt
+        with (logs / "a.log").open("a") as file:
+            file.write(service_line(5, "5"))
+
+    found = []
+    with pytest.raises(KeyboardInterrupt):
+        for line in stream(logs, [], since_s=None, follow=True, past=lambda lines: iter(list(lines)[-2:]), wait=write):
+            found.append(line.text)
+    assert found == ["info 3 n=1", "info 4 n=1", "info 5 n=1"]
 
 
 def test_what_a_component_says_at_each_death_is_quoted_once(tmp_path):
