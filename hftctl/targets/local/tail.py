@@ -72,6 +72,7 @@ class _Piece:
         self._handle = handle
         self._offset = 0
         self._rest = b""
+        self._told = self._in_hole = False
         self.inode = os.fstat(handle).st_ino
 
     def close(self) -> None:
@@ -82,12 +83,15 @@ class _Piece:
             self._offset, self._rest = 0, b""  # emptied by hand
         while piece := os.pread(self._handle, READ_BYTES, self._offset):
             self._offset += len(piece)
-            if (
-                b"\0" in piece
-            ):  # the beginning was given back to the disk, see rotation.py; a line begins where that ends
+            if b"\0" in piece:
+                # The beginning was given back to the disk, see rotation.py; a line begins where the hole ends.
+                if self._told and not self._in_hole:
+                    yield GAP
+                self._in_hole = True
                 piece, self._rest = piece[piece.rindex(b"\0") + 1 :], b""
                 if not piece:
                     self._skip_hole()
+            self._in_hole, self._told = self._in_hole and not piece, True
             *whole, self._rest = (self._rest + piece).split(b"\n")
             yield from (line.decode(errors="replace") for line in whole if line)
             while len(self._rest) >= LINE_BYTES_MAX:
