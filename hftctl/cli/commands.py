@@ -10,6 +10,7 @@ from hftctl.cli import (
     build,
     changing,
     deploy,
+    diff,
     doctor,
     events,
     halting,
@@ -31,6 +32,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(profile.app, name="profile")
     app.command()(plan.plan)
     app.command()(plan.apply)
+    app.command()(diff.diff)
     app.command()(deploy.deploy)
     app.command()(scale.scale)
     app.command()(changing.restart)

@@ -11,7 +11,7 @@ from hftctl.plan.change import Change, Op, Plan, Spec, State
 SHOWN_KEYS = 3
 SHOWN_CHARACTERS = 40
 REPLACED = "replaced"  # a spec may say how another one takes its place: start-first, stop-first
-_ABSENT = object()
+ABSENT = object()
 
 
 def diff(desired: State, observed: State) -> Plan:
@@ -46,7 +46,7 @@ def change(subject: str, before: Spec | None, after: Spec | None) -> Change:
 
 def differences(before: Spec, after: Spec) -> str:
     """What differs, by key path: `settings.client_ids_max 4194304 -> 100`."""
-    found = [f"{path} {_short(old)} -> {_short(new)}" for path, old, new in _walk(before, after, "")]
+    found = [f"{path} {short(old)} -> {short(new)}" for path, old, new in walk(before, after, "")]
     more = len(found) - SHOWN_KEYS
     return ", ".join(found[:SHOWN_KEYS]) + (f" and {more} more" if more > 0 else "")
 
@@ -56,20 +56,21 @@ def _how(spec: Spec | None) -> str:
     return f" ({how})" if how else ""
 
 
-def _walk(before: Any, after: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
+def walk(before: Any, after: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
+    """Key path, value before and after of all that differs; ABSENT where one side has no such key."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for key in [*before, *(key for key in after if key not in before)]:
-            old, new = before.get(key, _ABSENT), after.get(key, _ABSENT)
-            yield from _walk(old, new, f"{path}.{key}" if path else str(key))
+            old, new = before.get(key, ABSENT), after.get(key, ABSENT)
+            yield from walk(old, new, f"{path}.{key}" if path else str(key))
     elif isinstance(before, list | tuple) and isinstance(after, list | tuple) and len(before) == len(after):
         for index, (old, new) in enumerate(zip(before, after, strict=True)):
-            yield from _walk(old, new, f"{path}[{index}]")
+            yield from walk(old, new, f"{path}[{index}]")
     elif before != after:
         yield path, before, after
 
 
-def _short(value: Any) -> str:
-    if value is _ABSENT:
+def short(value: Any) -> str:
+    if value is ABSENT:
         return "(none)"
     text = value if isinstance(value, str) else json.dumps(value, default=str)
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 3]}..."

@@ -247,3 +247,17 @@ def test_secrets_stay_out_of_logs_and_the_newest_lines_are_enough(
     assert [path.name for path in Path().iterdir() if "kept" in path.name] == ["kept.zst"], "nothing half is left"
     again = hftctl_("logs", "--export", "kept.zst")
     assert (again.code, "already there" in again.err) == (7, True)
+
+
+def test_diff_shows_a_profile_against_a_revision_with_where_its_values_come_from(
+    deployed: Ended, hftctl_: Hftctl
+) -> None:
+    assert hftctl_("diff", "1", "local").code == 0
+    assert "no difference: revision 1 and what stands now" in hftctl_("diff", "1").out
+    Path("desk.yaml").write_text("extends: local\nname: local\ngateways: 3\n")
+    ended = hftctl_("diff", "1", "desk.yaml")
+    assert ended.code == 3
+    assert ["gateways", "1", "3", "desk.yaml:3"] in [line.split() for line in ended.out.splitlines()]
+    document = hftctl_("diff", "1", "desk.yaml", "-o", "json").document("Diff")
+    assert (document["different"], document["profile"][0]["origin"]) == (True, "desk.yaml:3")
+    assert hftctl_("diff", "2").code == 13
