@@ -12,6 +12,7 @@ from hftctl.cli import (
     deploy,
     diff,
     doctor,
+    drift,
     events,
     halting,
     logs,
@@ -33,6 +34,7 @@ def register(app: typer.Typer) -> None:
     app.command()(plan.plan)
     app.command()(plan.apply)
     app.command()(diff.diff)
+    app.command()(drift.drift)
     app.command()(deploy.deploy)
     app.command()(scale.scale)
     app.command()(changing.restart)

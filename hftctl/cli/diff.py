@@ -61,10 +61,15 @@ def _text(found: Comparison) -> None:
         output.put()
         output.put(output.paint(f"{one.component}: {one.file}", "1"))
         for line in one.diff:
-            output.put(output.paint(line, DIFF_STYLES.get(line[:1], "")) if line[:1] in DIFF_STYLES else line)
+            output.put(shown(line))
 
 
 def _value(value: Any) -> str:
     from hftctl.plan.diff import short
 
     return "(none)" if value is None else short(value)
+
+
+def shown(line: str) -> str:
+    """A line of a unified diff; its first character says the same as its colour."""
+    return output.paint(line, DIFF_STYLES[line[:1]]) if line[:1] in DIFF_STYLES else line

@@ -132,8 +132,8 @@ def _compared(target: Target, before: Side, after: Side) -> Comparison:
 def _keys(before: Side, after: Side) -> Iterator[KeyDifference]:
     for path, old, new in walk(before.release.profile, after.release.profile, ""):
         whole = path.partition("[")[0]  # a list is one value of a profile
-        values = [None if value is ABSENT else value for value in (old, new)]
-        yield KeyDifference(path, *values, after.origins.get(whole) or before.origins.get(whole, ""))
+        left, right = (None if value is ABSENT else value for value in (old, new))
+        yield KeyDifference(path, left, right, after.origins.get(whole) or before.origins.get(whole, ""))
 
 
 def _versions(before: Side, after: Side) -> Iterator[VersionDifference]:

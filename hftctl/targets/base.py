@@ -45,6 +45,17 @@ class LogLine:
 
 
 @dataclass(frozen=True)
+class Drift:
+    """One thing that is not as it was deployed, though nobody deployed it."""
+
+    subject: str
+    what: str  # file, setting, schema, process, program, rights, door, gone, ...
+    message: str
+    repair: str  # the command that leads back
+    diff: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Event:
     """Something that happened to the deployment."""
 
@@ -107,6 +118,9 @@ class Target(Actuator, Protocol):
         self, components: Sequence[str], *, since_s: float | None, follow: bool, past: Past = whole
     ) -> Iterator[LogLine]:
         """Oldest first; `past` chooses among the lines that are there already, `follow` goes on with those that come."""
+
+    def drift(self, release: Release) -> Iterator[Drift]:
+        """What differs from the release that was recorded last, inside components too. Reads only."""
 
     def events(self) -> EventSource:
         """What is recorded besides the journal of rollouts."""

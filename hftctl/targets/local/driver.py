@@ -19,11 +19,13 @@ from hftctl.plan.journal import RolloutJournal
 from hftctl.release import Release, Revision
 from hftctl.run import run
 from hftctl.targets import admin, flock
-from hftctl.targets.base import ComponentStatus, EventSource, Finding, LogLine, Past, Surroundings, whole
+from hftctl.targets.base import ComponentStatus, Drift, EventSource, Finding, LogLine, Past, Surroundings, whole
 from hftctl.targets.local import (
+    catalog,
     components,
     control,
     credentials,
+    drift,
     event_log,
     history,
     log_stream,
@@ -33,6 +35,7 @@ from hftctl.targets.local import (
     standing,
     surroundings,
 )
+from hftctl.targets.local.process import read_record
 
 CHECK_TIMEOUT_S = 10.0
 MIGRATE_TIMEOUT_S = 300.0
@@ -87,24 +90,32 @@ class LocalTarget:
                 f"(process with digest {change.after['digest']})",
                 hint=f"deploy again: hftctl deploy {self.deployment}",
             )
-        self._write(change.subject, change.after)
+        wanted = {key: value for key, value in change.after.items() if key != standing.EDITED}
+        read_edited = self._read_edited(change)
+        self._write(change.subject, wanted)
         if components.kind(change.subject) == "schema":
-            self._migrate(change.subject, change.after)
+            self._migrate(change.subject, wanted)
             return
-        process = components.process(change.subject, change.after)
+        process = components.process(change.subject, wanted)
         control.apply(self.layout, process)
-        if change.op is Op.RESTART:
+        if change.op is Op.RESTART or read_edited:
             control.restart(self.layout, change.subject)
+
+    def _read_edited(self, change: Change) -> bool:
+        """Whether its process may have read a file that a person edited: it started, or can load it anew, since then."""
+        record = read_record(self.layout.run, change.subject)
+        if record is None or change.before is None or standing.EDITED not in change.before:
+            return False
+        places = [self.layout.config / name for name in change.before[standing.EDITED]]
+        since = [path.stat().st_ctime_ns for path in places if path.exists()]
+        return bool(change.before["process"].get("reload")) or any(record.started_ns > one for one in since)
 
     def _write(self, subject: str, spec: Spec) -> None:
         """The configuration first, the spec last: what is recorded as applied has its files."""
         if subject == "nginx":
             self._check_nginx(spec)
-        if "settings" in spec:
-            path = self.layout.config / f"{subject}.json"
-            write_atomic(path, json.dumps(spec["settings"], indent=1), mode=0o600)
-        for name, lines in spec.get("files", {}).items():
-            write_atomic(self.layout.config / name, "\n".join(lines) + "\n", mode=0o600)
+        for name, content in standing.files(subject, spec).items():
+            write_atomic(self.layout.config / name, content, mode=0o600)
         write_atomic(standing.spec_file(self.layout, subject), json.dumps(spec), mode=0o600)
 
     def _check_nginx(self, spec: Spec) -> None:
@@ -125,7 +136,19 @@ class LocalTarget:
             cwd=self.layout.run,
             env=components.python_path("stack"),
         )
+        self._keep_catalog(subject, spec)
         write_atomic(standing.schema_file(self.layout, subject), json.dumps(spec), mode=0o600)
+
+    def _keep_catalog(self, subject: str, spec: Spec) -> None:
+        """What the migrations left, for who later asks what a person changed."""
+        import psycopg
+
+        port = int(spec["settings"]["postgres"]["port"])
+        try:
+            with psycopg.connect(**readiness.connection(self.layout, port)) as server:
+                catalog.keep(self.layout, subject, catalog.look(server))
+        except psycopg.Error as error:
+            raise Failed(f"cannot read the schema that was just migrated: {error}") from error
 
     def _delete(self, subject: str) -> None:
         if subject == "supervisor":
@@ -151,6 +174,9 @@ class LocalTarget:
 
     def events(self) -> EventSource:
         return event_log.Events(self.layout.logs)
+
+    def drift(self, release: Release) -> Iterator[Drift]:
+        return drift.find(self.layout, release, self.desired(release))
 
     def note(self, event: str, component: str, message: str, actor: str) -> None:
         event_log.note(self.layout.logs, event, component, message, actor)

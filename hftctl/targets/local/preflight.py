@@ -69,11 +69,11 @@ def _ports(layout: Layout, profile: Mapping[str, Any]) -> Iterator[Finding]:
         if not error:
             yield Finding("ok", f"ports.{name}", f"{address}:{port} is free")
             continue
-        owners = _owners(port)
-        if owners and all(_ours(pid, layout) for pid in owners):
+        holders = owners(port)
+        if holders and all(_ours(pid, layout) for pid in holders):
             yield Finding("ok", f"ports.{name}", f"{address}:{port} is ours already")
             continue
-        strangers = [pid for pid in owners if not _ours(pid, layout)]
+        strangers = [pid for pid in holders if not _ours(pid, layout)]
         who = ", ".join(f"{_name(pid)} (pid {pid})" for pid in strangers) or "a process of another user"
         held = f"is in use by {who}" if error == "in use" else f"cannot be used: {error}"
         stop = f"stop it (pid {strangers[0]})" if strangers else f"find it with: ss -ltnp 'sport = :{port}'"
@@ -98,7 +98,7 @@ def _cannot_bind(address: str, port: int) -> str:
     return ""
 
 
-def _owners(port: int) -> list[int]:
+def owners(port: int) -> list[int]:
     """Processes that listen on a TCP port, as far as we may see."""
     inodes = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):

@@ -19,6 +19,7 @@ from hftctl.targets.local.identity import facts
 from hftctl.targets.local.process import Record, read_record
 
 SPEC = ".spec.json"
+EDITED = "edited"  # of an observed spec: files that are not as they were written
 SHOWN_LINES = 3
 
 
@@ -56,10 +57,30 @@ def observe(layout: Layout) -> State:
         if record is None or not record.alive:
             continue
         if spec is not None and components.process(subject, spec).digest == record.digest:
-            found[subject] = spec
+            found[subject] = {**spec, EDITED: names} if (names := edited(layout, subject, spec)) else spec
         else:
             found[subject] = {"digest": record.digest}  # killed between the files and the process
     return {subject: found[subject] for subject in components.order(found)}
+
+
+def files(subject: str, spec: Spec) -> dict[str, str]:
+    """Name below `config/` -> content, as they are written for a spec."""
+    written = {name: "\n".join(lines) + "\n" for name, lines in spec.get("files", {}).items()}
+    if "settings" in spec:
+        written[f"{subject}.json"] = json.dumps(spec["settings"], indent=1)
+    return written
+
+
+def edited(layout: Layout, subject: str, spec: Spec) -> list[str]:
+    """Files that a person changed or removed since."""
+    return [name for name, wanted in files(subject, spec).items() if _content(layout.config / name) != wanted.encode()]
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
 
 
 def read(path: Path) -> Spec | None:
