@@ -76,10 +76,13 @@ class Partition:
             await self._wait(self._next_welcome, self._deadline(), sent=False)
         return self.link.tables
 
-    async def submit(self, command: bytes) -> tuple[Reply, bool]:
-        """The engine's reply, and whether the command was sent more than once; raises ApiError."""
+    async def submit(self, command: bytes, *, sent: bool = False) -> tuple[Reply, bool]:
+        """The engine's reply, and whether the command was sent more than once; raises ApiError.
+
+        `sent`: it was before, and nobody knows what became of it.
+        """
         deadline = 0.0
-        sent = again = False
+        again = False
         while True:
             next_welcome = self._next_welcome
             if self.link.connected:
@@ -91,7 +94,7 @@ class Partition:
                 except LinkLost as lost:
                     sent = sent or lost.sent
                 except TimeoutError:
-                    raise self._unknown(f"no answer within {self._settings.engine_timeout_s:g} s") from None
+                    raise self.unanswered() from None
                 else:
                     self._round_trip(time.perf_counter() - start)
                     turned_away = reply.outcome in (Outcome.BUSY, Outcome.FULL)
@@ -145,6 +148,9 @@ class Partition:
         else:
             message = f"engine {self.number} was not there for {self._settings.hold_s:g} s; nothing was done"
         return ApiError(code, message)
+
+    def unanswered(self) -> ApiError:
+        return self._unknown(f"no answer within {self._settings.engine_timeout_s:g} s")
 
     def _unknown(self, why: str) -> ApiError:
         message = f"engine {self.number} may have taken this: {why}. Send the same again, or look it up"

@@ -16,32 +16,25 @@ from pathlib import Path
 
 import uvicorn
 import uvloop
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from stack import logs
 from stack.gateway.app import Application
-from stack.gateway.errors import ApiError
 from stack.gateway.gateway import Gateway
 from stack.gateway.partitions import MapError
+from stack.gateway.protocol import protocol
 from stack.keys import Keys, KeysError
 from stack.settings import GatewaySettings
+
+try:
+    from stack.gateway.quick import Quick
+except ImportError:  # no compiler: orders take the ordinary way
+    Quick = None  # type: ignore[assignment, misc]
 
 logger = logging.getLogger(__name__)
 
 LISTEN_FDS = "HFTCTL_LISTEN_FDS"  # JSON {"http": fd}: a supervisor holds the socket, so that restarts refuse nobody
 BACKLOG = 2048
 DRAIN_S = 10  # what is in flight when SIGTERM comes has this long
-
-
-class _Protocol(HttpToolsProtocol):
-    def send_400_response(self, _message: str) -> None:
-        """To what is no HTTP: the shape of every other error, where uvicorn would write plain text."""
-        body = json.dumps(ApiError("bad_request", "this is no HTTP request that can be read").body()).encode()
-        self.transport.write(
-            b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n"
-            b"Content-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(body), body)
-        )
-        self.transport.close()
 
 
 class _Server(uvicorn.Server):
@@ -74,12 +67,13 @@ def _keys(settings: GatewaySettings) -> Keys | None:
 
 async def _serve(settings: GatewaySettings, keys: Keys | None) -> None:
     gateway = Gateway(settings, keys)
+    quick = Quick(gateway) if Quick is not None else None
     listener = listen(settings.socket)
     server = _Server(
         uvicorn.Config(
             Application(gateway),
             loop="none",
-            http=_Protocol,
+            http=protocol(quick),
             ws="none",
             lifespan="off",
             access_log=False,
@@ -108,6 +102,8 @@ async def _serve(settings: GatewaySettings, keys: Keys | None) -> None:
     try:
         await server.serve(sockets=[listener])
     finally:
+        if quick is not None:
+            quick.close()
         await gateway.close()
     logger.info("stopped")
 
