@@ -27,6 +27,7 @@ from benchmarks.harness.measured import Answered, Groups, Unmeasured, measured
 from benchmarks.harness.rounds import TRIES, Run, interleaved, medians
 from benchmarks.seed_design.servers import Seed, seeded
 from hftctl.targets.local.binaries import NGINX, resolve
+from tests.faults import shim
 
 CLIENTS = 40
 TARGET, TARGET_SHORT = 10.0, 5.0
@@ -75,6 +76,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         disk = _slow_disk(folder) if options.sync_delay_ms else None
         environment = disk.environment if disk else {}
+        if disk:
+            stack.callback(disk.close)
         seed = stack.enter_context(seeded(folder / "seed", environment))
         ours = stack.enter_context(
             deployed(
@@ -112,9 +115,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _slow_disk(folder: Path) -> Any:
-    from tests.faults import shim
-
+def _slow_disk(folder: Path) -> shim.SlowDisk:
+    if why := shim.missing():
+        raise Unmeasured(f"--sync-delay-ms needs a library that is compiled for it: {why}")
     return shim.SlowDisk(folder)
 
 

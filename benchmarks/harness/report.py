@@ -64,9 +64,19 @@ def table(designs: Mapping[str, Mapping[str, Any]]) -> list[str]:
     found = [f"{'design':28} {'median/s':>12} {'min':>12} {'max':>12} {'p50 ms':>8} {'p99 ms':>8}  CPU us/order"]
     for name, run in designs.items():
         latency, cpu = run.get("latency_ms", {}), run.get("cpu_us_per_order", {})
-        each = "  ".join(f"{part} {us:.2f}" for part, us in cpu.items() if us >= 0.005 and part != "all")
+        each = "  ".join(f"{kind} {us:.2f}" for kind, us in _by_kind(cpu).items() if us >= 0.005)
         found.append(
             f"{name:28} {run['per_s']:12,.0f} {run['per_s_min']:12,.0f} {run['per_s_max']:12,.0f}"
             f" {latency.get('p50', 0):8.3f} {latency.get('p99', 0):8.3f}  all {cpu.get('all', 0):.1f}: {each}"
         )
+    return found
+
+
+def _by_kind(cpu: Mapping[str, float]) -> dict[str, float]:
+    """gateway-1 and gateway-2 as one."""
+    found: dict[str, float] = {}
+    for part, us in cpu.items():
+        if part != "all":
+            kind = part.rstrip("0123456789").rstrip("-")
+            found[kind] = found.get(kind, 0.0) + us
     return found
