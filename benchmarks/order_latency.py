@@ -37,12 +37,10 @@ TARGET, TARGET_SHORT = 0.5, 0.2
 METRICS_LAG_S = 0.7
 Buckets = dict[float, float]
 STAGE_FAMILY = "hft_stage_seconds"
-FAMILIES = {  # stage -> histogram, where the services have no histogram of stages
+FAMILIES = {
     "gateway": "hft_gateway_request_seconds",
     "link": "hft_gateway_engine_round_trip_seconds",
-    "match": "hft_decision_latency_seconds",
-    "journal": "hft_sync_seconds",
-}
+}  # the gateway's own
 
 
 def histograms(port: int) -> dict[str, tuple[Buckets, float]]:
@@ -175,13 +173,8 @@ def quantiles(run: Run) -> dict[str, float]:
 
 
 def _contained(stages: Mapping[str, Any]) -> set[str]:
-    """Stages that are parts of others here: what a gateway waits for is in its round trip, all of an engine in `total`."""
-    inside: set[str] = set()
-    if "gateway" in stages:
-        inside |= set(stages) - {"edge", "gateway"}
-    if "total" in stages:
-        inside |= {"door", "match", "journal", "reply"} if "gateway" not in stages else set()
-    return inside
+    """Stages that are parts of others: the link and the engine of a gateway's request, the engine's total of its own stages."""
+    return set(stages) - {"edge", "gateway"} if "gateway" in stages else {"total"}
 
 
 def main() -> int:

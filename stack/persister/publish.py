@@ -1,8 +1,8 @@
 """News for Valkey: trades, best prices, closed orders. Caches and fan-out, never the truth.
 
-It happens after the commit, in a task of its own; writing never waits for it. Up to FULL_EVENTS_PER_S everything is told.
-Above that, and while Valkey is away or slow, news is coalesced: the newest trades and prices a few times a second, closed
-orders not at all; PostgreSQL has them. What was not told one by one is counted.
+It happens after the commit, in a task of its own; writing never waits for it. Up to FULL_EVENTS_PER_S, and up to
+FULL_EVENTS_BURST at once, everything is told. Above that, and while Valkey is away or slow, news is coalesced: the newest
+trades and prices a few times a second, closed orders not at all; PostgreSQL has them. What was not told one by one is counted.
 
     trades:<symbol>     list of the newest trades, newest first; after something was coalesced it begins anew with the newest
                         NEWEST_KEPT, so that it has no holes
@@ -41,6 +41,7 @@ from stack.wire.tables import Listed
 logger = logging.getLogger(__name__)
 
 FULL_EVENTS_PER_S = 2_500  # some 20 us of Python each: 5 % of a processor; what is above costs next to nothing
+FULL_EVENTS_BURST = 10_000  # so many at once after a quiet time
 QUEUE_BYTES = 10_000 * EVENT_BYTES
 NEWEST_KEPT = 100  # trades of a symbol, out of what is coalesced
 LOOKED_THROUGH = 4_000  # newest fills of a batch, for them
@@ -72,7 +73,7 @@ class Publisher:
         self._touched: set[int] = set()  # symbols whose best prices may have changed
         self._coalesced = False  # something is, and was not told yet
         self._coalesced_due = 0.0  # not before
-        self._allowed, self._allowed_at = float(FULL_EVENTS_PER_S), time.monotonic()
+        self._allowed, self._allowed_at = float(FULL_EVENTS_BURST), time.monotonic()
         self._ready = asyncio.Event()
         self._stopping = False
         self._redis = Redis(
@@ -148,7 +149,7 @@ class Publisher:
 
     def _may(self, count: int) -> bool:
         now = time.monotonic()
-        self._allowed = min(self._allowed + (now - self._allowed_at) * FULL_EVENTS_PER_S, FULL_EVENTS_PER_S)
+        self._allowed = min(self._allowed + (now - self._allowed_at) * FULL_EVENTS_PER_S, FULL_EVENTS_BURST)
         self._allowed_at = now
         if count > self._allowed:
             return False

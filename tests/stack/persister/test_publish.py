@@ -8,7 +8,7 @@ from pathlib import Path
 import redis
 
 from engine.records import EVENT_BYTES, MAKER, Command, CommandKind, Event, EventKind, Side, unpack_events
-from stack.persister.publish import FULL_EVENTS_PER_S, LOOKED_THROUGH, NEWEST_KEPT, newest_trades
+from stack.persister.publish import FULL_EVENTS_BURST, LOOKED_THROUGH, NEWEST_KEPT, newest_trades
 from stack.settings import Postgres
 from stack.wire.order import fold
 from tests.stack.persister.conftest import assert_everything_stands_once
@@ -75,7 +75,7 @@ def test_what_comes_too_fast_is_coalesced_to_the_newest_trades_and_prices(
     persister, peer: EnginePeer, valkey_server: ValkeyServer
 ):
     trading(peer, seed=23, commands=5500)
-    assert len(peer.events) // EVENT_BYTES > FULL_EVENTS_PER_S
+    assert len(peer.events) // EVENT_BYTES > FULL_EVENTS_BURST
     with redis.Redis(port=valkey_server.port) as valkey:
         valkey.flushall()
         running = persister(batch_events=50_000)
