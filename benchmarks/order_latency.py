@@ -35,6 +35,7 @@ from tests.faults.stack import ROOT
 CLIENTS = 40
 TARGET, TARGET_SHORT = 0.5, 0.2
 METRICS_LAG_S = 0.7
+CEILING_S = 3
 Buckets = dict[float, float]
 STAGE_FAMILY = "hft_stage_seconds"
 FAMILIES = {
@@ -123,9 +124,8 @@ def run(ours: Deployment, seconds: float, rate: float, kind: str) -> Run:
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     with deployed(f"order_entry: {options.layout}\n") as ours:
         beside = report.beside(ours.journal)
-        ceiling = medians(
-            interleaved({"ceiling": lambda: run(ours, 3, 0, "orders")}, 1 if options.short else 3)["ceiling"]
-        )
+        bare = interleaved({"ceiling": lambda: run(ours, CEILING_S, 0, "orders")}, options.rounds, options.tries)
+        ceiling = medians(bare["ceiling"])
         rate = round(ceiling["per_s"] / 2)
         runs = interleaved(
             {
