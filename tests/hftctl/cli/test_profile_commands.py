@@ -34,7 +34,7 @@ def test_check_schema_and_docs(hftctl_: Hftctl) -> None:
     schema = hftctl_("profile", "schema", "-o", "json").document("ProfileSchema")["schema"]
     assert schema["additionalProperties"] is False
     keys = hftctl_("profile", "docs", "ports", "-o", "json").document("ProfileDocs")["keys"]
-    assert [key["key"] for key in keys] == ["ports", "ports.http", "ports.postgres", "ports.redis"]
+    assert [key["key"] for key in keys] == ["ports", "ports.http", "ports.binary", "ports.postgres", "ports.redis"]
     assert "ports.http: whole number, 1 to 65535; default 8080" in hftctl_("profile", "docs").out
     assert hftctl_("profile", "docs", "colour").code == 13
 
