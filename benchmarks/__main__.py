@@ -18,6 +18,7 @@ EACH = {  # and what makes it short
     "deploy": ("--runs", "1"),
     "order_entry": ("--short",),
     "order_batch": ("--short",),
+    "order_session": ("--short",),
     "order_latency": ("--short",),
     "persist": ("--short",),
     "memory": ("--short",),

@@ -18,11 +18,11 @@ ROOT = Path(__file__).parents[2]
 class Stack:
     def __init__(self, name: str, home: Path, settings: str = "") -> None:
         self.name, self.home = name, home
-        self.http, postgres, redis = free_ports(3)
+        self.http, self.binary, postgres, redis = free_ports(4)
         self.profile = home / f"{name}.yaml"
         self.base = (
             f"# A throw-away deployment for tests.\nname: {name}\nextends: local\n"
-            f"ports:\n  http: {self.http}\n  postgres: {postgres}\n  redis: {redis}\n{settings}"
+            f"ports:\n  http: {self.http}\n  binary: {self.binary}\n  postgres: {postgres}\n  redis: {redis}\n{settings}"
         )
         self.profile.write_text(self.base)
         self.environment = os.environ | {"HFTCTL_HOME": str(home), "NO_COLOR": "1"}
