@@ -166,6 +166,11 @@ class Session:
         """Batches without an answer."""
         return len(self._flights)
 
+    @property
+    def ready(self) -> int:
+        """Answers that `receive` hands out without waiting, also after the connection broke."""
+        return len(self._answered)
+
     # ---- orders
 
     def submit(self, batch: Batch | bytes) -> int:
