@@ -79,6 +79,19 @@ class EventReader:
         mapped[number] = found
         return found
 
+    def newest_command(self, end: int) -> int:
+        """The highest sequence of events that stand behind ordinal `end`; 0 without any. Only durable commands ever got in."""
+        last, place = divmod(end, EVENTS_PER_FILE)
+        newest = 0
+        for path in sorted(self.directory.glob(f"*{EVENTS}")):
+            if int(path.stem) >= last:
+                with path.open("rb") as file:
+                    file.seek(place * EVENT_BYTES if int(path.stem) == last else 0)
+                    data = file.read().rstrip(b"\0")
+                for at in range(0, len(data), EVENT_BYTES):
+                    newest = max(newest, int.from_bytes(data[at : at + 8], "little"))
+        return newest
+
     def close(self) -> None:
         """It can be used again; files are mapped anew."""
         for mapped in (self._events, self._index):

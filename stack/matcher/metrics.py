@@ -33,6 +33,7 @@ _COUNTERS = {
         "fills": "fill reports, two per match",
         "groups": "group commits",
         "repeats": "commands answered as repeats or conflicts",
+        "torn_tails": "unfinished writes that a start cut off the journal's end",
         "busy": "commands turned away because the disk or a rate limit was behind",
     }.items()
 }

@@ -98,9 +98,15 @@ def open_partition(settings: EngineSettings, on_failed: Callable[[str], None]) -
         ) from None
     finally:
         progress.end()
-    cut = log.finish_rebuild()
-    if cut:
-        logger.warning("cut %d events off the event log that the journal does not know", cut)
+    if (newest := log.newest_command(book.events)) > book.sequence:
+        raise StartRefused(
+            f"{directory}: the journal ends at command {book.sequence}, and the event log beside it knows command {newest}, which "
+            f"was durable: the journal's end is gone, or an older copy stands in its place. Put the newer journal back. "
+            f"Only where that is lost for good, move {log.directory} away: the engine then goes on without commands "
+            f"{book.sequence + 1} to {newest}",
+            exit_code=EXIT_DAMAGED,
+        )
+    log.finish_rebuild()
     position = _repair(directory, settings, recovered)
     logger.info(
         "replayed the journal",
@@ -116,7 +122,7 @@ def open_partition(settings: EngineSettings, on_failed: Callable[[str], None]) -
             }
         },
     )
-    return Partition(
+    partition = Partition(
         settings.partition,
         book,
         JournalFiles(directory, settings.segment_bytes, position),
@@ -130,6 +136,9 @@ def open_partition(settings: EngineSettings, on_failed: Callable[[str], None]) -
         latency=DecisionLatency(settings.max_latency_us, settings.latency_sample_rate),
         on_failed=on_failed,
     )
+    newest = recovered.newest
+    partition.tally.torn_tails = int(newest is not None and bool(newest.torn))
+    return partition
 
 
 def _forget_cached(directory: Path) -> None:

@@ -35,6 +35,7 @@ def status(partition: Partition, started_ns: int) -> dict[str, Any]:
         "groups": tally.groups,
         "repeats": tally.repeats,
         "busy": tally.busy,
+        "torn_tails": tally.torn_tails,
         "refusals": {Reason(reason).name.lower(): count for reason, count in sorted(tally.refusals.items())},
         "sync_s": tally.sync_s,
         "decision_latency": {

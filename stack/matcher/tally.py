@@ -24,6 +24,7 @@ class Tally:
         self.groups = 0
         self.repeats = 0
         self.busy = 0
+        self.torn_tails = 0  # 1 when this start cut one off
         self.refusals: Counter[int] = Counter()  # by reason
         self.sync_s = 0.0  # of the last commit
         self._samples: list[GroupSample] = []

@@ -24,7 +24,7 @@ from engine.records import EVENT_BYTES, RECORD_BYTES, Event, EventKind
 from stack.matcher.definitions import follow
 from stack.matcher.event_read import BRIEF, EventReader
 from stack.matcher.journal_files import segment_numbers, segment_path
-from stack.matcher.journal_read import Damage, Segment, read_journal, replay
+from stack.matcher.journal_read import Damage, Segment, extent, read_journal, replay
 from stack.matcher.limits_file import Limits, read_limits
 from stack.matcher.refusal import EXIT_DAMAGED, EXIT_REFUSED
 from stack.wire.tables import Tables
@@ -144,6 +144,12 @@ class Verification:
                 elif stands != events[at : at + EVENT_BYTES]:
                     self._problem(f"event log: event {first + at // EVENT_BYTES} is not what the replay gives")
                     return missing
+        newest = self._log.newest_command(self._engine.events)
+        if newest > max(self._engine.sequence, extent(self._journal)):  # the watermark of a running engine has gone on
+            self._problem(
+                f"event log: it knows command {newest}, which was durable, and the journal ends at {self._engine.sequence}: "
+                "its end is gone, or it is an older copy"
+            )
         if end + missing < self._engine.events:
             self._problem(f"event log: event {end} is missing, later ones are there")
         for order, last in enumerate(self._last):

@@ -148,4 +148,5 @@ class LoneCrowd(Crowd):
             kinds = [(event.kind, event.reason) for event in reply.events]
             cancelled = any(kind == EventKind.CANCELLED and why != Reason.UNFILLED_REST for kind, why in kinds)
             operation.result = Result.OK if cancelled else Result.FAILED
+            operation.status = 200 if cancelled else 409
         return operation

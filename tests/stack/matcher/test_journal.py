@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,7 @@ def test_a_torn_last_record_above_the_watermark_is_cut_off_and_its_place_used_ag
     written: EngineSettings, cut: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     unmark(written)
+    shutil.rmtree(Path(written.data_dir) / "events")  # a write that never finished was not logged either
     last = ORDERS + DEFINITIONS
     change(segment(written), record_offset(last) + cut, bytes(RECORD_BYTES - cut))
     assert sequence_after_start(written) == last - 1
@@ -109,6 +111,22 @@ def test_one_flipped_bit_in_a_synced_record_is_damage_with_its_place(
     change(segment(written), offset, bytes([data[offset] ^ 0x10]))
     with pytest.raises(StartRefused, match=rf"offset {record_offset(sequence)}: record {sequence}: "):
         sequence_after_start(written)
+
+
+def test_an_older_copy_of_the_journal_is_damage_because_the_event_log_knows_more(written: EngineSettings) -> None:
+    """Whole in itself: only what was told to readers of events shows that its end is missing."""
+    older = segment(written).read_bytes()
+    assert sequence_after_start(written) == ORDERS + DEFINITIONS
+    segment(written).write_bytes(older)
+    assert ["knows command 35" in problem for problem in problems(written)] == [True]
+    with pytest.raises(
+        StartRefused, match="ends at command 34, and the event log beside it knows command 35"
+    ) as refused:
+        sequence_after_start(written)
+    assert refused.value.exit_code == EXIT_DAMAGED
+    assert segment(written).read_bytes() == older
+    shutil.rmtree(Path(written.data_dir) / "events")
+    assert sequence_after_start(written) == ORDERS + DEFINITIONS
 
 
 def test_damage_in_the_middle_is_found_without_a_watermark_too(written: EngineSettings) -> None:

@@ -1,0 +1,315 @@
+"""Clocks that jump, processes that stand still, a slow disk and no file descriptors left, under load: what a client sees then.
+
+    python -m tests.faults.clocks_and_stops [--stop-s 30] [--only CASE] [--report FILE]
+
+clocks   an engine runs under libfaketime while the clock goes an hour on, back, and a day on: every order is answered, and
+         recorded time never goes back
+stops    SIGSTOP of each process for a while: requests wait or are told to (429, 503, 504), none is answered wrongly, memory
+         stays bounded, and afterwards everything goes on
+slow     every sync takes 50 ms: orders go on, health answers, and beyond max_unacknowledged there is 429 with Retry-After
+files    an engine may open only a few more files: new connections wait, those that stand are served, the processor is left alone
+
+After each case the history checker compares what the clients were told with the journal, the rows and the books.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.faults import shim
+from tests.faults.clients import Connection, Crowd
+from tests.faults.evidence import gather
+from tests.faults.history import Operation, Result, Truth, check
+from tests.faults.lone_engine import LoneCrowd, LoneEngine
+from tests.faults.power import replayed
+from tests.faults.stack import Stack
+
+FAKETIME = Path("/usr/lib") / f"{os.uname().machine}-linux-gnu" / "faketime" / "libfaketimeMT.so.1"
+STOPPED = ("engine-0", "gateway-1", "persister-0", "postgres-0", "redis", "nginx", "supervisor")
+JUMPS = {"+1h": 3600, "-1h": -3600, "+1d": 86400, "+0": 0}
+CLIENTS = 12
+SETTLE_S_MAX = 60.0
+
+
+@dataclass
+class Case:
+    fault: str
+    statuses: Counter[str] = field(default_factory=Counter)
+    facts: dict[str, object] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def missing() -> str:
+    """What is not installed; empty where everything is."""
+    return shim.missing() or ("" if FAKETIME.exists() else "faketime is not installed")
+
+
+def answered(history: list[Operation]) -> Counter[str]:
+    return Counter(f"{o.status} {o.response.get('code', '')}".strip() if o.status else "no answer" for o in history)
+
+
+class Scene:
+    """A stack, a crowd that trades all the time, and cases that happen to it one after the other."""
+
+    def __init__(self, stack: Stack, seed: int) -> None:
+        self.stack = stack
+        self.crowd = Crowd(stack.http, seed)
+        self.cases: list[Case] = []
+
+    async def during(self, fault: str, act: Callable[[Case], Awaitable[None]]) -> None:
+        """`act` while the crowd trades; then until orders are acknowledged as before."""
+        case = Case(fault)
+        self.cases.append(case)
+        began, pids = len(self.crowd.history), await asyncio.to_thread(self.stack.pids)
+        await act(case)
+        started = time.monotonic()
+        try:
+            await self._settled()
+            case.facts["orders_again_s"] = round(time.monotonic() - started, 2)
+        except TimeoutError:
+            case.problems.append(f"{fault}: no orders {SETTLE_S_MAX:.0f} s after it was over")
+        case.statuses = answered(self.crowd.history[began:])
+        for name, pid in (await asyncio.to_thread(self.stack.pids)).items():
+            if pids.get(name) not in (pid, None):
+                case.problems.append(f"{fault}: {name} was restarted")
+
+    async def _settled(self) -> None:
+        """A new acknowledgement of an order sent after now."""
+        now_ns = time.monotonic_ns()
+        async with asyncio.timeout(SETTLE_S_MAX):
+            while not any(o.invoked_ns > now_ns and o.status == 201 for o in self.crowd.history[-200:]):
+                await asyncio.sleep(0.05)
+
+
+async def play(stack: Stack, seed: int, acts: Callable[[Scene], Awaitable[None]]) -> list[Case]:
+    """Deploy, trade, let `acts` happen, check everything, destroy."""
+    try:
+        await asyncio.to_thread(stack.deploy)
+        scene = Scene(stack, seed)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(scene.crowd.run(CLIENTS))
+            try:
+                await scene._settled()
+                await acts(scene)
+            finally:
+                scene.crowd.stopping = True
+        evidence = await asyncio.to_thread(gather, stack)
+        verdict = check(scene.crowd.history, evidence.truth, incomplete=evidence.incomplete)
+        told = sum(o.result is Result.OK for o in scene.crowd.history)
+        scene.cases.append(
+            Case(
+                "afterwards", facts={"acknowledged": told, "events": len(evidence.truth.events), "rows": evidence.rows},
+                problems=verdict.broken[:5] + verdict.incomplete + evidence.problems,
+            )
+        )  # fmt: skip
+        return scene.cases
+    finally:
+        await asyncio.to_thread(stack.destroy)
+        shutil.rmtree(stack.home, ignore_errors=True)
+
+
+# ---- clocks
+
+
+async def clocks(jump_s: float) -> list[Case]:
+    """An engine by itself: it is the only one that records times."""
+    cases = []
+    with tempfile.TemporaryDirectory(prefix="clocks-") as home:
+        lone = LoneEngine(Path(home))
+        clock = Path(home) / "clock"
+        clock.write_text("+0")
+        lone.start(
+            {
+                "LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
+                "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            }
+        )  # fmt: skip
+        async with lone.link() as link:
+            if not await lone.connected(link):
+                return [Case("clocks", problems=[f"the engine did not start: {lone.said()[-1:]}"])]
+            crowd = LoneCrowd(lone, link, 1)
+            running = asyncio.ensure_future(crowd.run(CLIENTS))
+            ahead_s = 0
+            for to, seconds in JUMPS.items():
+                case = Case(f"clock of the engine {to}")
+                cases.append(case)
+                clock.write_text(to)
+                began = len(crowd.history)
+                await asyncio.sleep(jump_s)
+                case.statuses = answered(crowd.history[began:])
+                ahead_s = max(ahead_s, seconds)
+                newest = max(int(o.response["created_ns"]) for o in crowd.history[began:] if o.status == 201)
+                case.facts["recorded_ahead_s"] = round(newest / 1e9 - time.time())
+                if not ahead_s - 60 < case.facts["recorded_ahead_s"] < ahead_s + 60:
+                    case.problems.append(
+                        f"clock {to}: recorded {case.facts['recorded_ahead_s']} s ahead, {ahead_s} were due"
+                    )
+                if set(case.statuses) - {"200", "201", "409", "no answer"}:
+                    case.problems.append(f"clock {to}: {dict(case.statuses)}")
+            crowd.stopping = True
+            await running
+        if code := lone.end():
+            cases[-1].problems.append(f"the engine ended with {code}")
+        events, _ = replayed(lone.data / "journal")
+    told = sum(o.result is Result.OK for o in crowd.history)
+    broken = check(crowd.history, Truth.of(0, events)).broken[:5]  # a time that goes back is among what it looks for
+    return [*cases, Case("afterwards", facts={"acknowledged": told, "events": len(events)}, problems=broken)]
+
+
+# ---- processes that stand still
+
+
+async def stops(stop_s: float, names: tuple[str, ...] = STOPPED) -> list[Case]:
+    async def acts(scene: Scene) -> None:
+        for name in names:
+
+            async def stop(case: Case, name: str = name) -> None:
+                pids = await asyncio.to_thread(scene.stack.pids)
+                before = {one: _resident_kib(pid) for one, pid in pids.items()}
+                os.kill(pids[name], signal.SIGSTOP)
+                try:
+                    await asyncio.sleep(stop_s)
+                    grown = {one: _resident_kib(pid) - before[one] for one, pid in pids.items()}
+                finally:
+                    os.kill(pids[name], signal.SIGCONT)
+                case.facts["grown_mib_max"] = round(max(grown.values()) / 1024)
+                if case.facts["grown_mib_max"] > GROWN_MIB_MAX:
+                    case.problems.append(f"{name} stopped: memory grew by {grown} KiB")
+
+            await scene.during(f"{name} stopped for {stop_s:g} s", stop)
+
+    return await play(Stack.make("stops"), 2, acts)
+
+
+GROWN_MIB_MAX = 256
+
+
+def _resident_kib(pid: int) -> int:
+    try:
+        text = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in text.splitlines() if line.startswith("VmRSS:")), 0)
+
+
+# ---- a slow disk, and no files left
+
+
+async def slow(slow_s: float) -> list[Case]:
+    stack = Stack.make("slow", "engine:\n  max_unacknowledged: 4\n")
+    disk = shim.SlowDisk(stack.folder / "data" / "partition-0")
+    stack.environment |= disk.environment
+
+    async def acts(scene: Scene) -> None:
+        async def crawl(case: Case) -> None:
+            disk.sync_us = 50_000
+            connection, health = Connection(stack.http), Counter[int]()
+            until = time.monotonic() + slow_s
+            while time.monotonic() < until:
+                health[(await connection.request("GET", "/health"))[0]] += 1
+                await asyncio.sleep(0.1)
+            connection.close()
+            disk.sync_us = 0
+            case.facts["health"] = dict(health)
+            if set(health) != {200}:
+                case.problems.append(f"health answered {dict(health)} on a slow disk")
+
+        await scene.during("every sync takes 50 ms, max_unacknowledged 4", crawl)
+        told = scene.cases[-1].statuses
+        if not told["429 busy"] or not told["201"]:
+            scene.cases[-1].problems.append(f"a slow disk gave {dict(told)}: neither 201 nor 429 may be missing")
+
+    try:
+        return await play(stack, 3, acts)
+    finally:
+        disk.close()
+
+
+async def files(hold_s: float) -> list[Case]:
+    async def acts(scene: Scene) -> None:
+        async def exhaust(case: Case) -> None:
+            pid = (await asyncio.to_thread(scene.stack.pids))["engine-0"]
+            before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+            open_now = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (open_now + 2, before[1]))
+            connections = []
+            try:
+                address = str(scene.stack.folder / "run" / "engine-0.link.sock")
+                for _ in range(20):
+                    connections.append(await asyncio.open_unix_connection(address))
+                busy_s = _processor_s(pid)
+                await asyncio.sleep(hold_s)
+                case.facts["processor_share"] = round((_processor_s(pid) - busy_s) / hold_s, 2)
+            finally:
+                resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+                for _, writer in connections:
+                    writer.close()
+
+        await scene.during("the engine may open two more files, and twenty want in", exhaust)
+
+    return await play(Stack.make("files"), 4, acts)
+
+
+def _processor_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+# ---- all of it
+
+CASES: dict[str, Callable[[float], Awaitable[list[Case]]]] = {
+    "clocks": clocks,
+    "stops": stops,
+    "slow": slow,
+    "files": files,
+}
+
+
+def report_of(cases: dict[str, list[Case]], stop_s: float) -> str:
+    problems = [f"{part}: {text}" for part, list_ in cases.items() for case in list_ for text in case.problems]
+    lines = [
+        "# Clocks that jump, processes that stand still", "",
+        f"Each fault lasted {stop_s:g} s, under {CLIENTS} clients. Answers are those of requests sent while it lasted and until orders"
+        " were acknowledged again; the last line of each part is the history checker's.", "",
+        f"Verdict: **{'valid' if not problems else 'FAILED'}**.", "", *[f"- {text}" for text in problems[:20]], "",
+        "| part | fault | answers | facts |", "|---|---|---|---|",
+        *[
+            f"| {part} | {case.fault} | {', '.join(f'{n} x {what}' for what, n in sorted(case.statuses.items()))} |"
+            f" {', '.join(f'{name} {value}' for name, value in case.facts.items())} |"
+            for part, list_ in cases.items() for case in list_
+        ], "",
+    ]  # fmt: skip
+    return "\n".join(lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--stop-s", type=float, default=30.0, help="how long each fault lasts")
+    parser.add_argument("--only", choices=CASES)
+    parser.add_argument("--report", type=Path)
+    options = parser.parse_args()
+    if why := missing():
+        print(f"cannot run: {why}", file=sys.stderr)
+        return 13
+    cases = {name: asyncio.run(act(options.stop_s)) for name, act in CASES.items() if options.only in (None, name)}
+    text = report_of(cases, options.stop_s)
+    if options.report:
+        options.report.write_text(text)
+    print(text)
+    return 10 if any(case.problems for list_ in cases.values() for case in list_) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
