@@ -27,11 +27,11 @@ from benchmarks.harness.cpu import Watch
 from benchmarks.harness.deployment import Deployment, deployed
 from benchmarks.harness.measured import Unmeasured
 from benchmarks.harness.rounds import Run, interleaved, medians
-from benchmarks.persist_feed import feed
 from stack.schema.__main__ import connect, create_database
 from stack.schema.migrations import load as migrations
 from stack.schema.migrations import migrate
 from stack.settings import PersisterSettings, Postgres, load
+from tests.faults.feed import feed
 
 TARGET = 2.5
 ROUND_S_MAX = 120.0

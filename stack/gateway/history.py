@@ -6,6 +6,7 @@ carry decimals already; text comes out exactly as `stack.wire.order` writes it.
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -118,8 +119,14 @@ class History:
                 server_settings={"application_name": "hft gateway"},
             )
             await self._pool
-        async with self._pool.acquire() as connection:
+        connection = await self._pool.acquire()
+        try:
             return await connection.fetch(statement, *values)  # type: ignore[no-any-return]
+        except (TimeoutError, asyncio.CancelledError):
+            connection.terminate()  # else it is given back only when a server that hangs has agreed to the cancel
+            raise
+        finally:
+            await self._pool.release(connection)
 
 
 def _order(row: asyncpg.Record) -> Order:

@@ -40,9 +40,9 @@ async def serve(settings: PersisterSettings) -> int:
     from stack.persister.watch import Watch
 
     async with Link(settings.link_socket, settings.component) as link:
-        publisher = Publisher(settings, link)
-        database = Database(settings.postgres, settings.partition, settings.component)
         watch = Watch(settings, link)
+        publisher = Publisher(settings, link, watch)
+        database = Database(settings.postgres, settings.partition, settings.component)
         persister = Persister(settings, link, database, watch, publisher.offer)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,8 +1,9 @@
 """Is PostgreSQL equal to the journal? python -m stack.persister.compare --config engine-0.json --postgres persister-0.json
 
 Replays the journal on a fresh engine and reads the rows of its partition beside it: every event stands exactly once, with
-every column, in order, and the checkpoint stands at the end. It writes nothing. A journal that is still written to is
-compared up to where it ended when it was read; rows beyond that are reported.
+every column, in order, and the checkpoint stands at the end. Both sides are compared as bytes of PostgreSQL's binary COPY, piece
+by piece, so that ten million rows need no memory to speak of. It writes nothing. A journal that is still written to is compared
+up to where it ended when it was read; rows beyond that are reported.
 
 Exit codes: 0 equal; 10 different, or the journal is damaged; 13 journal or PostgreSQL cannot be read.
 """
@@ -23,20 +24,20 @@ import psycopg
 
 import engine
 from engine.journal import CHAIN_START
-from engine.records import unpack_events
+from engine.records import EVENT_BYTES, Event
 from stack.matcher.journal_read import Damage, Segment, read_journal, replay
-from stack.persister.rows import COLUMNS, row_of
+from stack.persister.rows import COLUMNS, HEADER, TRAILER, encode, row_of, values_of
 from stack.schema.__main__ import connect
 from stack.settings import EngineSettings, PersisterSettings, Postgres, load
 
-CURSOR_ROWS = 20_000
+PIECE_BYTES = 1 << 20
 SHOWN = 10
 POLL_S = 0.05
-Row = tuple[int | str, ...]
+Reached = tuple[int, int]  # sequence, ordinal
 
 
-def journal_rows(settings: EngineSettings) -> Iterator[Row]:
-    """The row of every event of the journal; raises Damage and OSError."""
+def journal_events(settings: EngineSettings) -> Iterator[bytes]:
+    """Every event of the journal, many at a time; raises Damage and OSError."""
     book = engine.create(
         settings.implementation,
         max_live_orders=settings.max_live_orders,
@@ -44,66 +45,104 @@ def journal_rows(settings: EngineSettings) -> Iterator[Row]:
         faulted_in=False,
     )
     events_hash = CHAIN_START
+    held: list[bytes] = []
+    size = 0
     for found in read_journal(Path(settings.data_dir) / "journal", settings.partition):
         if isinstance(found, Segment):
             for group in replay(book, found, events_hash):
                 events_hash = group.events_hash
-                for event in unpack_events(group.events):
-                    yield row_of(settings.partition, event)
+                held.append(group.events)
+                size += len(group.events)
+                if size >= PIECE_BYTES:
+                    yield b"".join(held)
+                    held, size = [], 0
+    if size:
+        yield b"".join(held)
 
 
-def postgres_rows(connection: psycopg.Connection, partition: int) -> Iterator[Row]:
-    with connection.cursor("rows") as cursor:
-        cursor.itersize = CURSOR_ROWS
-        names = ", ".join(COLUMNS)
-        yield from cursor.execute(
-            f"SELECT {names} FROM events WHERE partition = %s ORDER BY sequence, event_index",  # noqa: S608  our names
-            (partition,),
-        )
+def postgres_rows(connection: psycopg.Connection, partition: int) -> Iterator[bytes]:
+    """Each row as COPY gives it."""
+    statement = (
+        f"COPY (SELECT {', '.join(COLUMNS)} FROM events WHERE partition = {partition:d} "  # noqa: S608  our names
+        "ORDER BY sequence, event_index) TO STDOUT (FORMAT binary)"
+    )
+    with connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
+        for block in copy:
+            row = bytes(block).removeprefix(HEADER)
+            if row and row != TRAILER:
+                yield row
+
+
+class Comparison:
+    def __init__(self, partition: int) -> None:
+        self._partition = partition
+        self.journal = self.stands = self.differing = self.last = 0
+        self.problems: list[str] = []
+
+    def run(self, pieces: Iterator[bytes], rows: Iterator[bytes]) -> None:
+        for events in pieces:
+            count = len(events) // EVENT_BYTES
+            there = list(itertools.islice(rows, count))
+            self.last = Event.unpack(events, len(events) - EVENT_BYTES).sequence
+            if b"".join(there) != encode(self._partition, events):
+                for number in range(count):
+                    event = events[number * EVENT_BYTES : (number + 1) * EVENT_BYTES]
+                    self._one(self.journal + number, event, there[number] if number < len(there) else None)
+            self.journal += count
+            self.stands += len(there)
+        for row in rows:
+            self._one(self.stands, None, row)
+            self.stands += 1
+
+    def _one(self, number: int, event: bytes | None, row: bytes | None) -> None:
+        if event is not None and row == encode(self._partition, event):
+            return
+        self.differing += 1
+        if len(self.problems) < SHOWN:
+            wanted = None if event is None else row_of(self._partition, Event.unpack(event))
+            there = None if row is None else values_of(row)
+            self.problems.append(f"event {number}: the journal gives {wanted}, PostgreSQL has {there}")
 
 
 def compare(settings: EngineSettings, postgres: Postgres, *, wait_s: float = 0.0) -> dict[str, Any]:
     """The report; raises Damage, OSError, psycopg.Error."""
-    due = list(journal_rows(settings))
-    last = due[-1][0] if due else 0
-    problems: list[str] = []
-    differing = 0
+    found = Comparison(settings.partition)
     with connect(postgres) as connection:
-        checkpoint = _reached(connection, settings.partition, int(last), wait_s)
+        _reached(connection, settings, wait_s)
         with connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            stands = 0
-            for number, (wanted, there) in enumerate(
-                itertools.zip_longest(due, postgres_rows(connection, settings.partition))
-            ):
-                stands += there is not None
-                if wanted != there:
-                    differing += 1
-                    if len(problems) < SHOWN:
-                        problems.append(f"event {number}: the journal gives {wanted}, PostgreSQL has {there}")
-            if checkpoint != (last, len(due)):
-                problems.append(f"the checkpoint stands at {checkpoint}, the journal ends at {(last, len(due))}")
+            checkpoint = _checkpoint(connection, settings.partition)
+            found.run(journal_events(settings), postgres_rows(connection, settings.partition))
+    if checkpoint != (found.last, found.journal):
+        found.problems.append(
+            f"the checkpoint stands at {checkpoint}, the journal ends at {(found.last, found.journal)}"
+        )
     return {
         "partition": settings.partition,
-        "equal": not problems,
-        "journal_events": len(due),
-        "postgres_events": stands,
-        "differing_events": differing,
+        "equal": not found.problems,
+        "journal_events": found.journal,
+        "postgres_events": found.stands,
+        "differing_events": found.differing,
         "checkpoint_sequence": checkpoint[0],
-        "journal_sequence": last,
-        "problems": problems,
+        "journal_sequence": found.last,
+        "problems": found.problems,
     }
 
 
-def _reached(connection: psycopg.Connection, partition: int, sequence: int, wait_s: float) -> tuple[int, int]:
-    """The checkpoint, when it has reached `sequence` or the time is over."""
+def _checkpoint(connection: psycopg.Connection, partition: int) -> Reached:
+    row = connection.execute("SELECT sequence, ordinal FROM checkpoint WHERE partition = %s", (partition,)).fetchone()
+    return row or (0, 0)
+
+
+def _reached(connection: psycopg.Connection, settings: EngineSettings, wait_s: float) -> None:
+    """Until the checkpoint is at the journal's end, or the time is over."""
+    if not wait_s:
+        return
+    last = 0
+    for events in journal_events(settings):
+        last = Event.unpack(events, len(events) - EVENT_BYTES).sequence
     deadline = time.monotonic() + wait_s
-    while True:
-        row = connection.execute(
-            "SELECT sequence, ordinal FROM checkpoint WHERE partition = %s", (partition,)
-        ).fetchone()
-        if (row and row[0] >= sequence) or time.monotonic() >= deadline:
-            return row or (0, 0)
+    while _checkpoint(connection, settings.partition)[0] < last and time.monotonic() < deadline:
         time.sleep(POLL_S)
 
 

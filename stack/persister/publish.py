@@ -33,6 +33,7 @@ from redis.exceptions import RedisError
 
 from engine.records import EVENT_BYTES, MAKER, Event, EventKind, unpack_events
 from stack.persister import metrics
+from stack.persister.watch import Watch
 from stack.settings import PersisterSettings
 from stack.wire.link import Link, LinkLost, QueryRefused
 from stack.wire.order import fold, order_id
@@ -63,10 +64,11 @@ _CHAIN_KINDS = frozenset((EventKind.ACCEPTED, EventKind.FILL, EventKind.CANCELLE
 
 
 class Publisher:
-    def __init__(self, settings: PersisterSettings, link: Link) -> None:
+    def __init__(self, settings: PersisterSettings, link: Link, watch: Watch) -> None:
         self._partition = settings.partition
         self._ttl_s = settings.cached_order_ttl_s
         self._link = link
+        self._watch = watch
         self._labels = (settings.component, str(settings.partition))
         self._waiting: deque[bytes] = deque()  # to be told in full
         self._newest: dict[int, deque[bytes]] = {}  # symbol -> taker fills, oldest first: coalesced
@@ -130,16 +132,13 @@ class Publisher:
             else:
                 await self._tell(events)
         except (RedisError, OSError, TimeoutError) as error:
-            metrics.errors.labels(*self._labels, "valkey").inc()
-            if not self._away:
-                logger.warning("Valkey does not work, news waits: %s: %s", type(error).__name__, error)
+            self._watch.failed("valkey", error)
             self._away = self._coalesced = True
         except Exception:
             logger.exception("news left out: our own bug")
         else:
-            if self._away:
-                logger.info("Valkey works again")
-                self._away = False
+            self._away = False
+            self._watch.mended("valkey")
             return
         self._forget()
         if events is not None:

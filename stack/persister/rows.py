@@ -76,6 +76,12 @@ def row_of(partition: int, event: Event) -> tuple[int | str, ...]:
     return (*numbers, *fields[11:17], text_of(fields[18]).decode())
 
 
+def values_of(row: bytes) -> tuple[int | str, ...]:
+    """A row as COPY writes it, in the order of COLUMNS."""
+    fields = _ROW.unpack_from(row)
+    return (*fields[2:-1:2], row[_ROW.size :].decode("utf-8", "backslashreplace"))
+
+
 encode: Callable[[int, bytes | memoryview], bytes]
 try:
     from stack.persister._rows import encode

@@ -44,6 +44,8 @@ class Watch:
     def failed(self, what: str, error: BaseException) -> None:
         """Said once, not with every attempt."""
         metrics.errors.labels(*self._labels, what).inc()
+        if what == "postgres":
+            self._asked_s = 0.0  # it has answered, in its way
         self._fails(what, f"{type(error).__name__}: {error}")
 
     def mended(self, what: str) -> None:

@@ -136,7 +136,7 @@ def _gateway(layout: Layout, subject: str) -> Readiness:
 def _persister(layout: Layout, partition: int, spec: Spec) -> Readiness:
     state = _persister_state(layout, partition)
     if state and state["failing"]:
-        return Readiness(WAITING, f"persister-{partition} cannot write: {_failing(state)}{_behind(state)}")
+        return Readiness(WAITING, f"persister-{partition}: {_failing(state)}{_behind(state)}")
     import psycopg
 
     postgres = spec["settings"]["postgres"]

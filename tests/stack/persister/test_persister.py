@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.records import EVENT_BYTES, Command, CommandKind, Event
+from stack.persister.compare import Comparison, postgres_rows
 from stack.persister.database import days_of
 from stack.schema.__main__ import connect
 from stack.settings import Postgres
@@ -216,3 +217,30 @@ def migrate(database: Postgres) -> None:
 
     with connect(database) as connection:
         apply(connection, load())
+
+
+def test_the_comparison_finds_every_difference(persister, peer: EnginePeer, database: Postgres):
+    trading(peer, seed=12, commands=300)
+    running = persister()
+    running.wait_until_written(peer)
+    assert running.end() == 0
+    count = len(peer.events) // EVENT_BYTES
+
+    def compared(journal: bytes = peer.events) -> Comparison:
+        found = Comparison(0)
+        pieces = [journal[: 100 * EVENT_BYTES], journal[100 * EVENT_BYTES :]]
+        with connect(database) as connection:
+            found.run(iter(pieces), postgres_rows(connection, 0))
+        return found
+
+    assert (compared().stands, compared().differing, compared().problems) == (count, 0, [])
+    beyond = compared(peer.events[:-EVENT_BYTES])
+    assert (beyond.stands, beyond.differing) == (count, 1), "a row that the journal has not"
+    assert "the journal gives None" in beyond.problems[0]
+    with connect(database) as connection:
+        connection.execute("UPDATE events SET leaves = leaves + 1 WHERE sequence = 50 AND event_index = 0")
+        changed = compared()
+        assert (changed.stands, changed.differing) == (count, 1)
+        connection.execute("DELETE FROM events WHERE sequence = (SELECT max(sequence) FROM events)")
+    assert compared().stands < count
+    assert compared().differing > 1

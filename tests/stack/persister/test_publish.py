@@ -132,14 +132,14 @@ def test_without_valkey_everything_is_written_and_afterwards_lists_have_no_holes
             os.kill(server.process.pid, signal.SIGSTOP)  # it neither answers nor refuses
             trading(peer, seed=22, commands=400)
             running.wait_until_written(peer)
-            running.wait_for(lambda: "Valkey does not work" in running.log, "a complaint about Valkey")
+            running.wait_for(lambda: "valkey does not work" in running.log, "a complaint about Valkey")
             peer.apply(new("c", Side.SELL, 94, 1), new("d", Side.BUY, 105, 1))
             running.wait_until_written(peer)
             os.kill(server.process.pid, signal.SIGCONT)
 
             def mended() -> bool:
                 peer.apply(new(f"s{peer.time_ns}", Side.SELL, 94, 50), new(f"b{peer.time_ns}", Side.BUY, 105, 50))
-                return "Valkey works again" in running.log
+                return "valkey works again" in running.log
 
             running.wait_for(mended, "Valkey's return")
             running.wait_until_written(peer)

@@ -1,4 +1,4 @@
-"""Orders over the link, as fast as the engine takes them: what a persister then has to write."""
+"""Orders over the link, as fast as the engine takes them: what a persister has to write after a database was away."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 import msgspec
 
-from benchmarks.harness.measured import Unmeasured
 from engine.records import Command, CommandKind, OrderType, Side, TimeInForce
 from stack.wire.frames import ANSWER_BYTES_MAX, PROTOCOL, FrameReader, FrameType, frame
 from stack.wire.tables import Tables
@@ -46,7 +45,7 @@ async def feed(socket: str, count: int) -> None:
         while replied < count:
             data = await asyncio.wait_for(reader.read(READ_BYTES), SILENT_S_MAX)
             if not data:
-                raise Unmeasured(f"the engine closed the link after {replied} of {count} orders")
+                raise ConnectionError(f"the engine closed the link after {replied} of {count} orders")
             for type_, records, _, payload in frames.feed(data):
                 if type_ == FrameType.WELCOME:
                     tables = Tables.from_json(msgspec.json.decode(payload))
@@ -55,7 +54,7 @@ async def feed(socket: str, count: int) -> None:
                 elif type_ == FrameType.REPLIES:
                     replied += records
                 else:
-                    raise Unmeasured(f"the engine answered with frame type {type_}: {payload[:200]!r}")
+                    raise ConnectionError(f"the engine answered with frame type {type_}: {payload[:200]!r}")
             while tables is not None and sent < count and sent - replied < IN_FLIGHT * PER_FRAME:
                 piece = list(itertools.islice(stream, min(PER_FRAME, count - sent)))
                 sent += len(piece)
