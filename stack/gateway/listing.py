@@ -24,6 +24,7 @@ from stack.gateway.recent import changed_since
 from stack.gateway.replies import Order
 
 PAGE = 1000
+LIST_S_MAX = 4.0  # a list is several questions, each of which has its own limit
 
 
 class Cursor:
@@ -55,14 +56,22 @@ async def list_orders(
 ) -> tuple[list[Order], str | None]:
     """At most `limit` orders, and the cursor of the next page."""
     numbers = list(gateway.partitions)
-    pages = await asyncio.gather(
-        *(
-            _of_partition(
-                gateway, gateway.partitions[number], account, start.after.get(number, 0), since_ns, limit, live
+    try:
+        async with asyncio.timeout(LIST_S_MAX):
+            pages = await asyncio.gather(
+                *(
+                    _of_partition(
+                        gateway, gateway.partitions[number], account, start.after.get(number, 0), since_ns, limit, live
+                    )
+                    for number in numbers
+                )
             )
-            for number in numbers
-        )
-    )
+    except TimeoutError:
+        raise ApiError(
+            "history_unavailable",
+            f"the list was not there within {LIST_S_MAX:g} s, all its questions together: ask for fewer (limit, since), for live "
+            "orders alone (live=true), or again later",
+        ) from None
     merged = heapq.merge(
         *([(_place(order), number, order) for order in page] for number, page in zip(numbers, pages, strict=True))
     )

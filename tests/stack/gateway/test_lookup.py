@@ -1,11 +1,15 @@
 """Orders looked up and listed: live ones of a real engine, past ones of a real PostgreSQL."""
 
+import asyncio
 import json
+import types
 from collections.abc import Callable
 
 import pytest
 import redis
 
+from stack.gateway import listing
+from stack.gateway.errors import ApiError
 from stack.settings import Postgres, Redis
 from tests.stack.gateway import past
 from tests.stack.gateway.processes import Client
@@ -200,3 +204,16 @@ def test_trades_come_from_the_cache_while_it_fills_the_answer(client: Client, sh
             assert client.call("GET", "/trades/AAPL?limit=2")[1] == trades, "one cached trade does not fill the answer"
         finally:
             valkey.delete("trades:AAPL")
+
+
+def test_a_list_that_takes_too_long_is_given_up_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(*_: object) -> list[object]:
+        await asyncio.sleep(60)
+        raise AssertionError("it was waited for")
+
+    monkeypatch.setattr(listing, "LIST_S_MAX", 0.01)
+    monkeypatch.setattr(listing, "_of_partition", never)
+    stub = types.SimpleNamespace(partitions={0: None})
+    with pytest.raises(ApiError, match="history_unavailable") as refused:
+        asyncio.run(listing.list_orders(stub, "alice", listing.Cursor({}), since_ns=0, limit=1, live=False))  # type: ignore[arg-type]
+    assert refused.value.headers()["Retry-After"]
