@@ -5,8 +5,8 @@ This is the one translation unit that brings the .pxd modules together; each of 
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memset
 
 import os
 
@@ -19,9 +19,24 @@ from engine.invariants cimport first_broken
 from engine.ladder cimport key_below, level_at, price_of
 from engine.layout cimport COMMAND_BYTES, EMPTY_SIDE, PREFETCH, RECORD_BYTES, SEQUENCE_MASK
 from engine.pool cimport find_order
-from engine.types cimport Book as CBook, Core, IdEntry, Level as CLevel, Order
+from engine.snapshot cimport (
+    PIECE_BYTES, SAVED_ACCOUNTS, SAVED_CORE, SAVED_IDS, SAVED_INSTRUMENTS, SAVED_LEVELS, SAVED_ORDERS, SavedCore, SavedId,
+    SavedSide, restore_accounts, restore_core, restore_ids, restore_instruments, restore_levels, restore_orders, restored,
+    save_core, save_ids,
+)
+from engine.types cimport Account, Book as CBook, Core, FarLevel, IdEntry, Level as CLevel, Order
+
+cdef struct HashedOrder:    # state.ORDER
+    uint64_t sequence
+    int64_t price, quantity, leaves
+    uint64_t last_event
+    uint32_t account, symbol
+    uint8_t kinds[4]
+    uint32_t spare
 
 cdef enum:
+    HASHED_ORDERS = 8192
+    LEVELS_PER_PIECE = 16384
     GIL_FREE_FROM = 256     # records; for fewer, giving the GIL away costs more than it frees
 
 
@@ -197,18 +212,133 @@ cdef class Engine:
     def _resting(self, uint32_t i, uint32_t s):
         cdef CBook* book = self.core.books[i]
         cdef int64_t key = book.sides[s].best
-        cdef uint32_t number
+        cdef uint32_t number = level_at(book, s, key).head if key != EMPTY_SIDE else 0
+        cdef uint64_t n, seen = 0
         cdef Order* order
-        while key != EMPTY_SIDE:
-            number = level_at(book, s, key).head
-            while number != 0:
+        cdef HashedOrder* hashed
+        while number != 0:
+            piece = PyBytes_FromStringAndSize(NULL, HASHED_ORDERS * sizeof(HashedOrder))
+            hashed = <HashedOrder*><char*>piece
+            n = 0
+            while number != 0 and n < HASHED_ORDERS:
                 order = &self.core.orders[number]
-                yield state.ORDER.pack(
-                    order.sequence, order.price, order.quantity, order.leaves, order.last_event, order.account,
-                    order.symbol, order.side, order.type, order.tif, order.flags,
-                )
+                hashed[n].sequence = order.sequence
+                hashed[n].price = order.price
+                hashed[n].quantity = order.quantity
+                hashed[n].leaves = order.leaves
+                hashed[n].last_event = order.last_event
+                hashed[n].account = order.account
+                hashed[n].symbol = order.symbol
+                hashed[n].kinds[0] = order.side
+                hashed[n].kinds[1] = order.type
+                hashed[n].kinds[2] = order.tif
+                hashed[n].kinds[3] = order.flags
+                hashed[n].spare = 0
+                n += 1
                 number = order.next
+                if number == 0:
+                    key = key_below(&book.sides[s], key)
+                    number = level_at(book, s, key).head if key != EMPTY_SIDE else 0
+            yield piece if n == HASHED_ORDERS else piece[: n * sizeof(HashedOrder)]
+            seen += n
+            if seen > self.core.live:
+                raise AssertionError("a queue is longer than there are live orders")
+
+    # ---- the whole state, out of one engine and into a fresh one
+
+    def dump(self, write):
+        """Hands `write(kind, bytes)` the state in pieces of about a mebibyte. Only a compiled engine reads them."""
+        cdef Core* core = self.core
+        cdef SavedCore saved
+        cdef uint64_t at, n, slot
+        cdef uint32_t which, i
+        memset(&saved, 0, sizeof(saved))
+        save_core(core, &saved)
+        write(SAVED_CORE, (<const char*>&saved)[: sizeof(saved)])
+        for i in range(core.symbols):
+            write(SAVED_INSTRUMENTS, (<const char*>&core.books[i].definition)[:COMMAND_BYTES])
+        if core.accounts_count:
+            write(SAVED_ACCOUNTS, (<const char*>core.accounts)[: core.accounts_count * sizeof(Account)])
+        at = 1
+        while at < core.fresh:
+            n = min(core.fresh - at, PIECE_BYTES // sizeof(Order))
+            write(SAVED_ORDERS, (<const char*>&core.orders[at])[: n * sizeof(Order)])
+            at += n
+        for i in range(core.symbols):
+            for which in range(2):
+                self._dump_side(i, which, write)
+        for which in range(2):
+            slot = 0
+            while slot < core.ids[which].slots:
+                piece = PyBytes_FromStringAndSize(NULL, PIECE_BYTES // sizeof(SavedId) * sizeof(SavedId))
+                n = save_ids(core, which, &slot, <SavedId*><char*>piece, PIECE_BYTES // sizeof(SavedId))
+                if n:
+                    write(SAVED_IDS, piece[: n * sizeof(SavedId)])
+
+    def _dump_side(self, uint32_t i, uint32_t s, write):
+        cdef CBook* book = self.core.books[i]
+        cdef int64_t key = book.sides[s].best
+        cdef SavedSide where
+        cdef FarLevel one
+        where.symbol = i + 1
+        where.side = s
+        head = (<const char*>&where)[: sizeof(where)]
+        memset(&one, 0, sizeof(one))
+        pieces = []
+        while key != EMPTY_SIDE:
+            one.key = key
+            one.level = level_at(book, s, key)[0]
+            pieces.append((<const char*>&one)[: sizeof(one)])
             key = key_below(&book.sides[s], key)
+            if key == EMPTY_SIDE or len(pieces) == LEVELS_PER_PIECE:
+                write(SAVED_LEVELS, head + b"".join(pieces))
+                pieces.clear()
+
+    def restore(self, int kind, data):
+        """One piece, as `dump` gave it, into an engine that nothing was applied to. Raises ValueError."""
+        cdef Py_buffer view
+        cdef const char* wrong = b"a piece of it is of no known kind, or has no whole number of entries"
+        PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+        cdef uint64_t size = <uint64_t>view.len
+        with nogil:
+            if kind == SAVED_CORE and size == sizeof(SavedCore):
+                wrong = restore_core(self.core, &self.coming, <const SavedCore*>view.buf)
+            elif kind == SAVED_INSTRUMENTS and size % COMMAND_BYTES == 0:
+                wrong = restore_instruments(self.core, <const Command*>view.buf, size // COMMAND_BYTES)
+            elif kind == SAVED_ACCOUNTS and size % sizeof(Account) == 0:
+                wrong = restore_accounts(self.core, <const Account*>view.buf, size // sizeof(Account))
+            elif kind == SAVED_ORDERS and size % sizeof(Order) == 0:
+                wrong = restore_orders(self.core, &self.coming, <const Order*>view.buf, size // sizeof(Order))
+            elif kind == SAVED_LEVELS and size >= sizeof(SavedSide) and (size - sizeof(SavedSide)) % sizeof(FarLevel) == 0:
+                wrong = restore_levels(
+                    self.core, <const SavedSide*>view.buf,
+                    <const FarLevel*>(<const char*>view.buf + sizeof(SavedSide)),
+                    (size - sizeof(SavedSide)) // sizeof(FarLevel),
+                )
+            elif kind == SAVED_IDS and size % sizeof(SavedId) == 0:
+                wrong = restore_ids(self.core, &self.coming, <const SavedId*>view.buf, size // sizeof(SavedId))
+        PyBuffer_Release(&view)
+        if wrong != NULL:
+            raise ValueError(wrong.decode())
+
+    def finish_restore(self):
+        """Every piece was given. Raises ValueError when something is missing; compare the state hash then."""
+        cdef const char* wrong
+        with nogil:
+            wrong = restored(self.core, &self.coming)
+        if wrong != NULL:
+            raise ValueError(wrong.decode())
+
+    def definitions(self):
+        """The instruments as the commands that would define them, and the accounts' names, each in order."""
+        cdef uint32_t i
+        instruments = [
+            PyBytes_FromStringAndSize(<const char*>&self.core.books[i].definition, COMMAND_BYTES)
+            for i in range(self.core.symbols)
+        ]
+        names = [(<const char*>self.core.accounts[i].name)[: self.core.accounts[i].length]
+                 for i in range(self.core.accounts_count)]
+        return instruments, names
 
     def check_invariants(self):
         cdef const char* broken = first_broken(self.core, True)

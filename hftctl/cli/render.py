@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -75,3 +75,15 @@ def finish(result: RolloutResult, *, as_json: bool, text: Callable[[RolloutResul
             output.say(f"  {line}")
     error.details = {"rollout": rollout_body(result)}  # type: ignore[attr-defined]
     raise error
+
+
+def recovery(engine: Mapping[str, Any]) -> list[str]:
+    """Where an engine's process began, and what the next one would begin from; nothing of one that does not say."""
+    if "recovery" not in engine or "snapshots" not in engine:
+        return []
+    was, snapshots = engine["recovery"], engine["snapshots"]
+    begun = f"snapshot {was['from_snapshot']}" if was["from_snapshot"] else "the journal's beginning"
+    said = [f"began from {begun}, replayed {was['replayed']} commands in {was['took_s']:.2f} s"]
+    if snapshots["newest"]:
+        said.append(f"newest snapshot {snapshots['newest']}")
+    return [*said, f"the last snapshot failed: {snapshots['error']}"] if snapshots["error"] else said

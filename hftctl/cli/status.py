@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hftctl.cli import output
 from hftctl.cli.options import Deployment, Format, Output
-from hftctl.cli.render import layout
+from hftctl.cli.render import layout, recovery
 
 if TYPE_CHECKING:
     from hftctl.operations.status import StatusReport
@@ -71,7 +71,7 @@ def engine_line(engine: Mapping[str, Any]) -> str:
     parts += [f"{name.replace('_', ' ')} {engine[name]}" for name in FACTS if name in engine]
     if "sync_s" in engine:
         parts.append(f"last disk sync {1000 * engine['sync_s']:.2f} ms")
-    return ", ".join(parts)
+    return ", ".join([*parts, *recovery(engine)])
 
 
 def _body(report: StatusReport) -> dict[str, Any]:

@@ -64,6 +64,12 @@ class Engine(Section):
     segment_bytes: int = Field(
         default=64 << 20, ge=1 << 20, le=4 << 30, description="size of one journal file in bytes, a multiple of 4096"
     )
+    snapshot_commands: int = Field(
+        default=2_000_000,
+        ge=0,
+        le=1_000_000_000,
+        description="commands between two snapshots, and so the most a start replays; 0: none is taken, a start replays all",
+    )
 
 
 class Redis(Section):

@@ -33,10 +33,13 @@ class Summary(NamedTuple):
 
 
 class EventLog(EventReader):
-    def __init__(self, directory: Path, *, implementation: Literal["auto", "python"] = "auto") -> None:
+    def __init__(
+        self, directory: Path, *, implementation: Literal["auto", "python"] = "auto", only_compares: bool = False
+    ) -> None:
+        """`only_compares`: a replay beside the writer of these files; nothing is written, differences are counted."""
         super().__init__(directory)
         self._files = EventFiles(directory)
-        self.writer = (event_writer.Writer if implementation == "python" else Writer)(self._files)
+        self.writer = (event_writer.Writer if implementation == "python" else Writer)(self._files, only_compares)
         self._told_fills = 0
         self._told_refusals: dict[int, int] = {}
 
@@ -52,11 +55,12 @@ class EventLog(EventReader):
         self.writer.append(events)
         return self._summary(len(events) // EVENT_BYTES)
 
-    def begin_rebuild(self) -> None:
-        """Forget the index; `writer.adopt` makes it anew."""
+    def begin_rebuild(self, end: int = 0) -> None:
+        """What stands from `end` on is compared with what `writer.adopt` gets; from the beginning, the index is made anew."""
         self.close()
-        self._files.forget_index()
-        self.writer.restart_at(0)
+        if end == 0:
+            self._files.forget_index()
+        self.writer.restart_at(end)
 
     def finish_rebuild(self) -> int:
         """Cut off what the journal does not know; returns how many events that were. Counting begins here."""

@@ -19,6 +19,7 @@ cdef class Writer:
     cdef uint64_t refused[REASONS]          # since `forget_counts`, by reason
     cdef list of_no_order                   # encoded, since `take_of_no_order`
     cdef object files
+    cdef bint only_compares                 # beside another writer: nothing is written
     cdef int fd                             # of the file of events that was written last, or -1
     cdef uint64_t number                    # of that file
     cdef uint64_t pushed                    # offset in it up to which write-back was begun

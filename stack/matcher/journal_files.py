@@ -52,6 +52,19 @@ class Position(NamedTuple):
     watermark: int  # counter of the last watermark written
 
 
+class Point(NamedTuple):
+    """A place between two groups of the journal, and what everything up to there comes to."""
+
+    segment: int  # number of the file
+    epoch: int
+    offset: int  # in the file, where the next record belongs
+    sequence: int  # of the last record
+    chain: int
+    events: int
+    events_hash: int
+    time_ns: int
+
+
 def segment_path(directory: Path, number: int) -> Path:
     return directory / f"{number:08d}{SUFFIX}"
 
@@ -99,6 +112,10 @@ class JournalFiles:
         if groups:
             self._write_watermark(groups[-1].sequence, groups[-1].chain)
         return took_s
+
+    def point(self, sequence: int, chain: int, events: int, events_hash: int, time_ns: int) -> Point:
+        """Behind what was written last; the rest of it is for the caller to know."""
+        return Point(self._number, self.epoch, self._offset, sequence, chain, events, events_hash, time_ns)
 
     def close(self) -> None:
         os.close(self._fd)

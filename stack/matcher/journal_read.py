@@ -27,7 +27,7 @@ from engine.journal import (
 )
 from engine.records import RECORD_BYTES, RECORD_HEADER, RULES_VERSION
 from engine.scan import zeros_from
-from stack.matcher.journal_files import segment_numbers, segment_path
+from stack.matcher.journal_files import Point, segment_numbers, segment_path
 
 
 class Damage(Exception):
@@ -55,19 +55,6 @@ class Spare(NamedTuple):
     number: int
     path: Path
     torn_header: bool
-
-
-class Point(NamedTuple):
-    """A place between two groups of the journal, and what everything up to there comes to."""
-
-    segment: int  # number of the file
-    epoch: int
-    offset: int  # in the file, where the next record belongs
-    sequence: int  # of the last record
-    chain: int
-    events: int
-    events_hash: int
-    time_ns: int
 
 
 BEGINNING = Point(1, 0, HEADER_BYTES, 0, CHAIN_START, 0, CHAIN_START, 0)
@@ -102,7 +89,7 @@ def read_journal(directory: Path, partition: int, since: Point = BEGINNING) -> I
         if newest is not None and newest.torn:
             raise _torn_inside(newest, path)
         if not inside:
-            _check_follows(path, header, partition, sequence, chain, epoch)
+            check_follows(path, header, partition, sequence, chain, epoch)
         if header.rules_version != RULES_VERSION:
             raise Damage(
                 f"{path} offset 0: written under rules version {header.rules_version}, this engine has {RULES_VERSION}"
@@ -112,7 +99,7 @@ def read_journal(directory: Path, partition: int, since: Point = BEGINNING) -> I
         yield found
 
 
-def _check_follows(path: Path, header: SegmentHeader, partition: int, sequence: int, chain: int, epoch: int) -> None:
+def check_follows(path: Path, header: SegmentHeader, partition: int, sequence: int, chain: int, epoch: int) -> None:
     for name, stands, due in (
         ("partition", header.partition, partition),
         ("first sequence", header.first_sequence, sequence + 1),

@@ -61,6 +61,13 @@ _GAUGES = {
         "client_ids": "client order ids in the younger generation",
         "disk_full": "1 while orders are refused because the disk has no room",
         "epoch": "of the journal's newest segment",
+        "recovery_seconds": "how long this process took to come to where its journal stood",
+        "recovery_replayed_commands": "commands that this process replayed at its start",
+        "recovery_snapshot_sequence": "the snapshot that this process began from, 0: none",
+        "snapshot_sequence": "the last command in the newest snapshot, 0: none",
+        "snapshot_bytes": "size of the snapshot that was taken last",
+        "snapshot_seconds": "how long the snapshot that was taken last took, beside the engine",
+        "snapshot_failures": "snapshots that this process could not have taken",
         "decision_latency_exceeded": "1 while the p99 of decisions over ten seconds is above max_latency_us",
     }.items()
 }
@@ -115,6 +122,13 @@ class Metrics:
             ("client_ids", partition.engine.client_ids),
             ("epoch", partition.epoch),
             ("disk_full", bool(partition.room.refused)),
+            ("recovery_seconds", partition.recovery.took_s),
+            ("recovery_replayed_commands", partition.recovery.replayed),
+            ("recovery_snapshot_sequence", partition.recovery.from_snapshot),
+            ("snapshot_sequence", partition.snapshots.newest),
+            ("snapshot_bytes", partition.snapshots.bytes),
+            ("snapshot_seconds", partition.snapshots.took_s),
+            ("snapshot_failures", partition.snapshots.failed),
             ("decision_latency_exceeded", partition.latency.exceeded),
         ):
             self._gauges[name].set(value)

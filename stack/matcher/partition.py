@@ -42,12 +42,13 @@ from stack.matcher.commits import Commits
 from stack.matcher.definitions import follow
 from stack.matcher.event_log import EventLog
 from stack.matcher.group import ReplyTarget, Shape
-from stack.matcher.journal_files import JournalFiles
+from stack.matcher.journal_files import JournalFiles, Point
 from stack.matcher.latency import DecisionLatency
 from stack.matcher.limits import RateLimit
 from stack.matcher.replies import Asked
 from stack.matcher.room import Refused, Room
 from stack.matcher.sequencer import Group, Sequencer
+from stack.matcher.snapshots import Recovery, SnapshotCounts
 from stack.matcher.tally import Tally
 from stack.wire.frames import Outcome
 from stack.wire.tables import Tables
@@ -98,6 +99,8 @@ class Partition:
         self.tables = tables
         self.durable_sequence = engine.sequence
         self.tally = Tally()
+        self.recovery = Recovery()
+        self.snapshots = SnapshotCounts()
         self.latency = latency
         self.stopped = ""  # why, once it is
         self.on_notice: Callable[[str], None] = lambda _notice: None
@@ -128,6 +131,10 @@ class Partition:
     @property
     def unacknowledged(self) -> int:
         return self.sequencer.unacknowledged
+
+    @property
+    def failed(self) -> bool:
+        return self._failed
 
     @property
     def halted(self) -> bool:
@@ -325,6 +332,16 @@ class Partition:
         """A command could not be decided: what the engine made of it, nobody knows."""
         logger.error("the engine failed on a command", exc_info=error)
         self.fail(f"the engine failed on command {self._encoder.sequence}: {type(error).__name__}: {error}")
+
+    def point(self) -> Point:
+        """Where the journal ends, once the partition is closed and has not failed."""
+        return self.journal.point(
+            self._encoder.sequence,
+            self._encoder.chain,
+            self.engine.events,
+            self.sequencer.events_hash,
+            self.sequencer.time_ns,
+        )
 
     async def close(self) -> None:
         """Take nothing more, make durable and answer what was taken."""

@@ -13,9 +13,9 @@ from engine.replay import ReplayDiffers
 from stack.matcher import replay_plain
 from stack.matcher.definitions import follow
 from stack.matcher.event_log import EventLog
+from stack.matcher.journal_files import Point
 from stack.matcher.journal_read import (
     BEGINNING,
-    Point,
     Segment,
     Spare,
     ahead,

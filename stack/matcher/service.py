@@ -25,6 +25,7 @@ from stack.matcher.refusal import EXIT_FAILED, StartRefused
 from stack.matcher.room import LOOK_S
 from stack.matcher.sessions import Sessions
 from stack.matcher.sessions import serve as serve_sessions
+from stack.matcher.snapshots import EVERY_S, Snapshots
 from stack.matcher.start import lock_data, open_partition
 from stack.settings import EngineSettings, load
 
@@ -46,6 +47,7 @@ class Service:
         self._door: Any = None
         self._sessions: Sessions | None = None
         self._metrics: Metrics | None = None
+        self._snapshots: Snapshots | None = None
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
 
     async def run(self) -> int:
@@ -90,6 +92,9 @@ class Service:
 
             self._metrics = Metrics(partition, settings.latency_sample_rate, self._door)
             self._every(PUBLISH_S, self._metrics.publish)
+        self._snapshots = Snapshots(partition, settings, self._config)
+        if self._snapshots.on:
+            self._every(EVERY_S, self._snapshots.look)
         if settings.hft_mode:
             partition.log.close()  # opened again when it is used: what a long replay mapped is not to be held in memory
             hold_in_memory()
@@ -161,6 +166,8 @@ class Service:
             self._door.stop()
         if self._sessions is not None:
             self._sessions.stop()
+        if self._snapshots is not None:
+            await self._snapshots.close()
         await partition.close()
         for timer in self._timers.values():
             timer.cancel()
@@ -171,6 +178,8 @@ class Service:
         else:
             await link.close(DRAIN_S)
         partition.log.close()
+        if self._snapshots is not None:
+            self._snapshots.take_at_stop()
         for signal_number in (signal.SIGTERM, signal.SIGINT):  # a second one must not spoil the exit code
             self._loop.remove_signal_handler(signal_number)
             signal.signal(signal_number, signal.SIG_IGN)

@@ -1,8 +1,9 @@
 """From a data folder to a partition: lock, read, repair what a torn write left, replay, open for writing.
 
 data_dir/lock       held as long as the process lives
-data_dir/journal/   read whole and replayed; damage refuses the start with exit code 10 and changes nothing
+data_dir/journal/   read and replayed; damage refuses the start with exit code 10 and changes nothing
 data_dir/events/    compared with the replay and rewritten where it differs
+data_dir/snapshots/ the newest one that can be used is begun from, and what lies below it is not read
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import engine
+from engine.api import MatchingEngine
 from engine.journal import CHAIN_START, HEADER_BYTES, SegmentHeader, Watermark
 from engine.records import RECORD_BYTES
 from stack.matcher.event_log import EventLog
@@ -30,14 +32,18 @@ from stack.matcher.journal_files import (
     sync_data,
     write_at,
 )
-from stack.matcher.journal_read import Damage, extent
+from stack.matcher.journal_read import BEGINNING, Damage, extent
 from stack.matcher.latency import DecisionLatency
 from stack.matcher.limits_file import Limits, hold_limits
 from stack.matcher.partition import Partition
 from stack.matcher.progress import ReplayProgress
 from stack.matcher.recovery import Recovered, recover
 from stack.matcher.refusal import EXIT_DAMAGED, EXIT_LOCKED, StartRefused
+from stack.matcher.restore import Begun, begin
+from stack.matcher.snapshot_file import NAME as SNAPSHOTS
+from stack.matcher.snapshots import Recovery
 from stack.settings import EngineSettings
+from stack.wire.tables import Tables
 
 logger = logging.getLogger(__name__)
 
@@ -70,26 +76,21 @@ def open_partition(settings: EngineSettings, on_failed: Callable[[str], None]) -
     if settings.segment_bytes < SEGMENT_BYTES_MIN:
         raise StartRefused(f"segment_bytes is {settings.segment_bytes}; at least {SEGMENT_BYTES_MIN} are needed")
     started_s = time.monotonic()
-    directory = Path(settings.data_dir) / "journal"
+    data_dir = Path(settings.data_dir)
+    directory = data_dir / "journal"
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    hold_limits(Path(settings.data_dir), Limits(settings.max_live_orders))
+    hold_limits(data_dir, Limits(settings.max_live_orders))
     for unfinished in directory.glob(f"*{UNFINISHED}"):
         unfinished.unlink()
+    for unfinished in (data_dir / SNAPSHOTS).glob(f"*{UNFINISHED}"):
+        unfinished.unlink()
+    log = EventLog(data_dir / "events")
+    _forget_cached(directory)
+    progress = ReplayProgress(data_dir, extent(directory))
     try:
-        book = engine.create(
-            settings.implementation,
-            max_live_orders=settings.max_live_orders,
-            client_ids_max=settings.client_ids_max,
-            faulted_in=settings.hft_mode,
-        )
+        begun, recovered = _replay(settings, log, progress)
     except (RuntimeError, ValueError) as error:
         raise StartRefused(str(error)) from None
-    log = EventLog(Path(settings.data_dir) / "events")
-    _forget_cached(directory)
-    progress = ReplayProgress(Path(settings.data_dir), extent(directory))
-    try:
-        log.begin_rebuild()
-        recovered = recover(directory, settings.partition, book, log, progress.reached)
     except Damage as damage:
         raise StartRefused(
             f"{damage}. The engine does not start on a damaged journal; look with: "
@@ -98,6 +99,7 @@ def open_partition(settings: EngineSettings, on_failed: Callable[[str], None]) -
         ) from None
     finally:
         progress.end()
+    book = begun.book
     if (newest := log.newest_command(book.events)) > book.sequence:
         raise StartRefused(
             f"{directory}: the journal ends at command {book.sequence}, and the event log beside it knows command {newest}, which "
@@ -108,6 +110,12 @@ def open_partition(settings: EngineSettings, on_failed: Callable[[str], None]) -
         )
     log.finish_rebuild()
     position = _repair(directory, settings, recovered)
+    recovery = Recovery(
+        begun.point.sequence,
+        book.sequence - begun.point.sequence,
+        round(time.monotonic() - started_s, 3),
+        begun.skipped,
+    )
     logger.info(
         "replayed the journal",
         extra={
@@ -118,7 +126,7 @@ def open_partition(settings: EngineSettings, on_failed: Callable[[str], None]) -
                 "segment": position.number,
                 "epoch": position.epoch,
                 "implementation": book.implementation,
-                "took_s": round(time.monotonic() - started_s, 3),
+                **recovery._asdict(),
             }
         },
     )
@@ -138,7 +146,37 @@ def open_partition(settings: EngineSettings, on_failed: Callable[[str], None]) -
     )
     newest = recovered.newest
     partition.tally.torn_tails = int(newest is not None and bool(newest.torn))
+    partition.recovery = recovery
+    partition.snapshots.newest = begun.point.sequence
     return partition
+
+
+def _replay(settings: EngineSettings, log: EventLog, progress: ReplayProgress) -> tuple[Begun, Recovered]:
+    """From the newest snapshot that can be used; where that leads to damage, once more from the journal alone, which is
+    the truth. Raises Damage, OSError, and RuntimeError or ValueError where there can be no engine."""
+    directory = Path(settings.data_dir) / "journal"
+
+    def make() -> MatchingEngine:
+        return engine.create(
+            settings.implementation,
+            max_live_orders=settings.max_live_orders,
+            client_ids_max=settings.client_ids_max,
+            faulted_in=settings.hft_mode,
+        )
+
+    begun = begin(Path(settings.data_dir), settings.partition, make, max_live_orders=settings.max_live_orders)
+    while True:
+        log.begin_rebuild(begun.point.events)
+        try:
+            return begun, recover(
+                directory, settings.partition, begun.book, log, progress.reached, since=begun.point, tables=begun.tables
+            )
+        except Damage as damage:
+            if begun.point == BEGINNING:
+                raise
+            logger.warning("from the snapshot of %d on: %s; replaying it all", begun.point.sequence, damage)
+            skipped = (*begun.skipped, f"{begun.point.sequence:020d}: what follows it differs: {damage}")
+            begun = Begun(make(), BEGINNING, Tables(), skipped)
 
 
 def _forget_cached(directory: Path) -> None:

@@ -6,6 +6,7 @@ Counters count since this process started; sequences and ordinals since the part
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from engine.records import Reason
@@ -38,6 +39,8 @@ def status(partition: Partition, started_ns: int) -> dict[str, Any]:
         "torn_tails": tally.torn_tails,
         "refusals": {Reason(reason).name.lower(): count for reason, count in sorted(tally.refusals.items())},
         "sync_s": tally.sync_s,
+        "recovery": partition.recovery._asdict(),
+        "snapshots": asdict(partition.snapshots),
         "decision_latency": {
             "exceeded": latency.exceeded,
             "p99_us": latency.p99_us,  # of the last ten seconds; null with fewer than a thousand samples

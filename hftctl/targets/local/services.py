@@ -39,6 +39,7 @@ def engine(release: Release, number: int, *, door: bool) -> dict[str, Any]:
         "max_orders_per_second": profile["trading"]["max_orders_per_second"],
         "max_latency_us": profile["max_latency_us"],
         "segment_bytes": knobs["segment_bytes"],
+        "snapshot_commands": knobs["snapshot_commands"],
         "hft_mode": profile["enable_hft_mode"],
     }
 
