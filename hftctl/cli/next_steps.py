@@ -27,6 +27,7 @@ def deployed(result: RolloutResult, profile: Mapping[str, Any], write: Write) ->
         write(f"nothing to do: '{name}' stands at {result.endpoint} as revision {result.revision} ({took})")
         return
     write(f"'{name}' is ready at {output.paint(result.endpoint, '1;32')} (revision {result.revision}, {took})")
+    show_pauses(result, write)
     for proof in result.proofs:
         write(f"proved by {_proof(proof)}")
     if not result.proofs:
@@ -51,10 +52,16 @@ def changed(result: RolloutResult) -> None:
     else:
         took = output.duration(result.duration_s)
         write(f"{result.verb} of '{name}' is done: {_revision(result)} is ready at {result.endpoint} ({took})")
+        show_pauses(result, write)
         for proof in result.proofs:
             write(f"proved by {_proof(proof)}")
         if not result.proofs:
             write("not proved: it was not waited for")
+
+
+def show_pauses(result: RolloutResult, write: Write) -> None:
+    for component, pause_ms in result.pauses.items():
+        write(f"{component} paused for {pause_ms:.0f} ms; what came meanwhile waited")
 
 
 def _revision(result: RolloutResult) -> str:

@@ -156,6 +156,7 @@ def _apply(target: Target, release: Release, plan: Plan, request: Request, inter
         progress=request.report,
         evidence=lambda subject: last_logs(target, subject),
         interrupts=interrupts,
+        pause_ms=target.pause_ms,
     )
     fields: dict[str, Any] = {"rollout": rollout.id, "revision": before.number if before else None}
     try:
@@ -165,7 +166,8 @@ def _apply(target: Target, release: Release, plan: Plan, request: Request, inter
             revision = _record(target, release, before, request, rollout, proofs, doubt)
             journal.end("ready", doubt)
             outcome = "inconclusive" if doubt else "ready"
-            return fields | {"result": outcome, "revision": revision.number, "proofs": proofs, "cause": doubt}
+            ended = {"result": outcome, "revision": revision.number, "proofs": proofs, "cause": doubt}
+            return fields | ended | {"pauses": execution.pauses}
         return fields | _take_back(target, release, before, execution, failure)
     except (Stopped, KeyboardInterrupt) as error:
         how = error.signal if isinstance(error, Stopped) else f"{interrupts.received or 'SIGINT'} twice"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hftctl.errors import Failed, HftctlError, Inconclusive, NotReverted
@@ -58,6 +58,7 @@ class RolloutResult:
     left: tuple[str, ...] = ()  # failed: what stands that should not
     proofs: tuple[Mapping[str, Any], ...] = ()  # per partition: the order it proved itself with
     findings: tuple[Finding, ...] = ()
+    pauses: Mapping[str, float] = field(default_factory=dict)  # component that ran once only -> milliseconds without it
 
     @property
     def error(self) -> HftctlError | None:

@@ -66,6 +66,7 @@ class Execution:
         progress: Callable[[Progress], None],
         evidence: Callable[[str], Sequence[str]],
         interrupts: Interrupts,
+        pause_ms: Callable[[str], float | None] = lambda _subject: None,
     ) -> None:
         self._actuator = actuator
         self._journal = journal
@@ -74,6 +75,8 @@ class Execution:
         self._progress = progress
         self._evidence = evidence
         self._interrupts = interrupts
+        self._pause_ms = pause_ms
+        self.pauses: dict[str, float] = {}  # subject -> milliseconds from the order to end until the next one worked
         self._excused: Collection[str] = ()
         self._reverting = False
         self._known_ready: set[str] = set()
@@ -91,6 +94,8 @@ class Execution:
             failure = self._apply_one(change)
             if failure is None and change.op is not Op.DELETE and (wait_for_last or index + 1 < len(changes)):
                 failure = self.wait(change.subject)
+                if failure is None and change.op is not Op.CREATE:
+                    self._note_pause(change.subject)
             self._journal.outcome(index, failure.cause if failure else "")
             if failure is not None:
                 return failure
@@ -173,6 +178,11 @@ class Execution:
                 self._say(subject, "failed", left[-1])
         left += self._not_ready(subject for subject in touched if baseline[subject] is not None)
         return tuple(left)
+
+    def _note_pause(self, subject: str) -> None:
+        if (pause_ms := self._pause_ms(subject)) is not None:
+            self.pauses[subject] = round(pause_ms, 1)
+            self._say(subject, "ready", f"{subject} paused for {pause_ms:.0f} ms")
 
     def _not_ready(self, subjects: Iterable[str]) -> list[str]:
         found: list[str] = []

@@ -134,6 +134,9 @@ class Target(Actuator, Protocol):
     def secrets(self) -> Sequence[str]:
         """Their values, so that they can be kept out of what is shown."""
 
+    def pause_ms(self, subject: str) -> float | None:
+        """Of a subject that has just become ready: how long it was away; None when it was taken over from start-first."""
+
     def endpoint(self) -> str:
         """Base URL of the public door. Raises NotFound where no configuration was ever written."""
 

@@ -34,7 +34,11 @@ logger = logging.getLogger(__name__)
 
 LISTEN_FDS = "HFTCTL_LISTEN_FDS"  # JSON {"http": fd}: a supervisor holds the socket, so that restarts refuse nobody
 BACKLOG = 2048
-DRAIN_S = 10  # what is in flight when SIGTERM comes has this long
+LOOK_S = 0.02
+READY_FD = (
+    "HFTCTL_READY_FD"  # set when another gateway serves the socket still: a byte tells that this one can take over
+)
+DRAIN_S = 50  # what is in flight when SIGTERM comes has this long
 
 
 class _Server(uvicorn.Server):
@@ -96,6 +100,9 @@ async def _serve(settings: GatewaySettings, keys: Keys | None) -> None:
         loop.add_signal_handler(number, stop)
     loop.add_signal_handler(signal.SIGHUP, gateway.reload_keys)
     gateway.start()
+    if (ready_fd := os.environ.pop(READY_FD, "")) and not await _take_over(gateway, int(ready_fd), server):
+        await gateway.close()
+        return
     gc.collect()
     gc.freeze()  # what was imported lives as long as the process; a collection need not look at it again
     logger.info("listening at %s", settings.socket)
@@ -106,6 +113,19 @@ async def _serve(settings: GatewaySettings, keys: Keys | None) -> None:
             quick.close()
         await gateway.close()
     logger.info("stopped")
+
+
+async def _take_over(gateway: Gateway, ready_fd: int, server: _Server) -> bool:
+    """Wait until every engine is connected, then tell; until then the gateway before this one takes all requests."""
+    logger.info("connects to the engines; the gateway before this one serves meanwhile")
+    while not all(partition.up for partition in gateway.partitions.values()):
+        if server.should_exit:
+            return False
+        await asyncio.sleep(LOOK_S)
+    with contextlib.suppress(OSError):  # nobody waits for it any more: then it just serves
+        os.write(ready_fd, b"1")
+    os.close(ready_fd)
+    return True
 
 
 def listen(path: str) -> socket.socket:

@@ -48,7 +48,11 @@ class Binary:
 
     @property
     def major(self) -> int:
-        return int(self.version.split(".")[0])
+        return self.numbers[0]
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        return tuple(map(int, self.version.split(".")))
 
 
 def find(server: Server) -> Path:

@@ -1,72 +1,61 @@
-"""One component under the supervisor: start it, end it, bring it back.
+"""One component under the supervisor: start it, end it, replace it, bring it back.
 
 The first crash restarts at once. Only when it dies again soon after its start does it wait, longer each time; after
-`FAILED_AFTER` such deaths it counts as failed, with the reason, and is still tried every `RETRY_S`.
+`FAILED_AFTER` such deaths it counts as failed, with the reason, and is still tried every `RETRY_S`; not at all when its
+exit status says that another try would not mend it.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
 
 from hftctl.paths import write_atomic
 from hftctl.targets.local import listeners
-from hftctl.targets.local.identity import identify, members
-from hftctl.targets.local.process import (
-    COMPONENT_VARIABLE,
-    DIGEST_VARIABLE,
-    LISTEN_VARIABLE,
-    Process,
-    Record,
-    marker,
-    record_file,
-)
-from hftctl.targets.local.rotation import rotate_output
+from hftctl.targets.local.identity import identify
+from hftctl.targets.local.launch import Running, end_leftovers, exit_text, launch
+from hftctl.targets.local.leaving import Later, Leaving, Log
+from hftctl.targets.local.process import Process, Record, record_file
+from hftctl.targets.local.replacement import Replacement, Watch
 
 SOON_S = 5.0  # a death within this time of the start is one of a series
 BACKOFF_S = (0.0, 0.1, 0.3, 1.0, 3.0)
 FAILED_AFTER = len(BACKOFF_S)
 RETRY_S = 15.0
-KILL_WAIT_S = 10.0
-
-Later = Callable[[float, Callable[[], None]], None]
-
-
-class Log(Protocol):
-    def __call__(self, level: str, component: str, message: str, event: str = "", **fields: object) -> None: ...
 
 
 class Status(StrEnum):
     RUNNING = "running"
     STOPPING = "stopping"
     RESTARTING = "restarting"  # waits for its next try
-    FAILED = "failed"  # dies again and again; still tried, seldom
+    FAILED = "failed"  # dies again and again, or ended for good
     STOPPED = "stopped"
 
 
 class Child:
-    def __init__(self, root: Path, process: Process, *, watch: Callable[[Child], None], later: Later, log: Log) -> None:
+    def __init__(self, root: Path, process: Process, *, watch: Watch, later: Later, log: Log) -> None:
         self.root = root
         self.process = process
         self.status = Status.STOPPED
         self.record: Record | None = None
-        self.pidfd = -1
+        self.running: Running | None = None
         self.reason = ""  # of the last death that nobody asked for
+        self.code: int | None = None  # its exit status
+        self.refused = ""  # why the process that was to take over was given up
+        self.asked_ns = 0  # when the one that runs was last asked to end for the next one
         self.restarts = 0
         self.when_gone: list[Callable[[], None]] = []
         self._watch, self._later, self._log = watch, later, log
         self._held: dict[str, socket.socket] = {}
-        self._popen: subprocess.Popen[bytes] | None = None
+        self._replacement: Replacement | None = None
+        self._leaving: list[Leaving] = []  # of the one that is stopping, and of those that were taken over from
         self._deaths = 0
         self._started = 0.0
         self._again = False  # start anew when the one that is stopping has gone
@@ -76,6 +65,11 @@ class Child:
     def name(self) -> str:
         return self.process.component
 
+    @property
+    def replacing(self) -> bool:
+        """Whether a process starts beside the one that runs."""
+        return self._replacement is not None
+
     # what the supervisor asks for
 
     def adopt(self, record: Record) -> None:
@@ -83,30 +77,42 @@ class Child:
         self._held = listeners.take(record.identity.pid, record.fds, self.process.listens)
         self.record = record
         self.restarts = record.restarts
-        self._running(record.identity.pid)
+        self._runs(self._found(record))
         missing = sorted(set(self.process.listens) - set(self._held))
         note = f"; its sockets {', '.join(missing)} are bound anew at its next start" if missing else ""
         self._log("info", self.name, f"found running as pid {record.identity.pid}{note}", "found")
 
+    def end_other(self, record: Record) -> None:
+        """One more process of this component, left by a supervisor that was killed while one took over from another."""
+        self._log("info", self.name, f"ends pid {record.identity.pid}, which ran beside the one that is kept")
+        self._let_go(self._found(record))
+
     def want(self, process: Process) -> None:
         """Run this from now on."""
+        self.asked_ns = 0
         before, self.process = self.process, process
         if self.status is Status.STOPPING:
             self._again = True
-        elif self.status is not Status.RUNNING or self.record is None:
+        elif self.status is not Status.RUNNING or self.record is None or self.running is None:
             self._deaths = 0
             self.start()
-        elif self.record.digest != process.digest:
-            if process.reload and before.same_program(process):
-                os.kill(self.record.identity.pid, getattr(signal, process.reload))
-                self._write(replace(self.record, digest=process.digest))
-                self._log("info", self.name, f"told to load its new configuration ({process.reload})", "reloaded")
-            else:
-                self.restart()
+        elif self.record.digest == process.digest:
+            self._give_up_replacement()
+        elif process.reload and before.same_program(process) and not self.replacing:
+            os.kill(self.record.identity.pid, getattr(signal, process.reload))
+            self.running.process = process
+            self._write(replace(self.record, digest=process.digest))
+            self._log("info", self.name, f"told to load its new configuration ({process.reload})", "reloaded")
+        else:
+            self.restart()
 
     def restart(self) -> None:
         if self.status is Status.RUNNING:
+            if self.process.start_first and self._held:
+                self._replace()
+                return
             self._again = True
+            self.asked_ns = time.time_ns()
             self._stop()
         elif self.status is Status.STOPPING:
             self._again = True
@@ -117,6 +123,7 @@ class Child:
     def remove(self, when_gone: Callable[[], None]) -> None:
         self.when_gone.append(when_gone)
         self._again = False
+        self._give_up_replacement()
         if self.status is Status.RUNNING:
             self._stop()
         elif self.status is not Status.STOPPING:
@@ -125,73 +132,69 @@ class Child:
     def start(self, left_session: int = 0) -> None:
         """`left_session`: of a process that died while no supervisor was there, so nobody ended its group."""
         self._run += 1
+        self._give_up_replacement()
         try:
-            self._end_leftovers(left_session)
-            for name, held in list(self._held.items()):
-                address = self.process.listens.get(name)
-                if address is None or not listeners.stands_at(held, address):
-                    self._held.pop(name).close()
-            for name, address in self.process.listens.items():
-                if name not in self._held:
-                    self._held[name] = listeners.bind(address)
+            end_leftovers(left_session, self.process)
+            self._hold(self._listeners())
             self._spawn()
         except OSError as error:
             self.reason = f"cannot start {self.process.argv[0]}: {error.strerror} ({error.filename or 'no file'})"
+            self.code = None
             self._log("error", self.name, self.reason, "died", pid=None, reason=self.reason)
             self._deaths += 1
             self._try_again()
 
     # the life of a process
 
+    def _listeners(self) -> dict[str, socket.socket]:
+        """Those that are held already, the missing ones bound. Raises OSError."""
+        held = {}
+        for name, address in self.process.listens.items():
+            standing = self._held.get(name)
+            keep = standing is not None and listeners.stands_at(standing, address)
+            held[name] = standing if keep and standing is not None else listeners.bind(address)
+        return held
+
+    def _hold(self, held: dict[str, socket.socket]) -> None:
+        for name, before in self._held.items():
+            if held.get(name) is not before:
+                before.close()
+        self._held = held
+
     def _spawn(self) -> None:
-        fds = {name: listener.fileno() for name, listener in self._held.items()}
-        env = {
-            "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
-            "HOME": os.environ.get("HOME", "/"),
-            "LANG": "C.UTF-8",
-            "TZ": "UTC",  # log times of programs that know no other way
-            **self.process.env,
-            COMPONENT_VARIABLE: marker(self.root, self.name),
-            DIGEST_VARIABLE: self.process.digest,
-            LISTEN_VARIABLE: json.dumps(fds),
-        }
-        rotate_output(self.root / "logs", self.name)
-        # A file and not a pipe: the component goes on when we are killed.
-        out = os.open(
-            self.root / "logs" / f"{self.name}.out", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
-        )
-        try:
-            self._popen = subprocess.Popen(
-                self.process.argv, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                start_new_session=True, pass_fds=tuple(fds.values()),
-            )  # fmt: skip
-        finally:
-            os.close(out)
-        self._running(self._popen.pid)
-        identity = identify(self._popen.pid)
+        running = launch(self.root, self.process, self._fds(self._held))
+        self._runs(running)
+        self._watch(running.pidfd, lambda: running.on_end(running))
+        self._record(running)
+        self._log("info", self.name, f"started as pid {running.pid}", "started", pid=running.pid)
+
+    def _found(self, record: Record) -> Running:
+        pid = record.identity.pid
+        running = Running(self.process, pid, os.pidfd_open(pid), None, self._died)
+        self._watch(running.pidfd, lambda: running.on_end(running))
+        return running
+
+    def _runs(self, running: Running) -> None:
+        running.on_end = self._died
+        self.running = running
+        self.status = Status.RUNNING
+        self.refused = ""
+        self._started = time.monotonic()
+
+    def _record(self, running: Running) -> None:
+        identity = identify(running.pid)
         if identity is None:
             return  # dead already; its pidfd says so in a moment
-        self._write(Record(self.name, identity, self.process.digest, fds, time.time_ns(), self.restarts))
-        self._log("info", self.name, f"started as pid {identity.pid}", "started", pid=identity.pid)
+        fds = self._fds(self._held)
+        self._write(Record(self.name, identity, running.process.digest, fds, time.time_ns(), self.restarts))
 
-    def _running(self, pid: int) -> None:
-        self.status = Status.RUNNING
-        self._started = time.monotonic()
-        self.pidfd = os.pidfd_open(pid)
-        self._watch(self)
-
-    def died(self) -> None:
-        """Called by the supervisor when the pidfd says so, after it stopped watching it."""
-        os.close(self.pidfd)
-        self.pidfd = -1
-        # Before it is reaped its pid cannot be used again, so the group we end is its own.
-        pid = self._popen.pid if self._popen else self.record.identity.pid if self.record else 0
-        self._end_leftovers(pid)
-        code = self._popen.wait() if self._popen else None
-        self._popen = None
+    def _died(self, running: Running) -> None:
+        code = running.reap()
+        self.running = None
         self._run += 1
+        self._end_leaving(running)
         if self.status is Status.STOPPING:
-            self._log("info", self.name, "stopped", "stopped", pid=pid)
+            self._log("info", self.name, "stopped", "stopped", pid=running.pid)
             if self._again:
                 self._again = False
                 self._deaths = 0
@@ -199,11 +202,16 @@ class Child:
             else:
                 self._gone()
             return
-        self.reason = _exit(code)
-        self._log("error", self.name, f"pid {pid} died: {self.reason}", "died", pid=pid, reason=self.reason)
+        self.reason, self.code = exit_text(code), code
+        self._log("error", self.name, f"pid {running.pid} died: {self.reason}", "died", pid=running.pid, reason=self.reason)
         soon = time.monotonic() - self._started < SOON_S
         self._deaths = self._deaths + 1 if soon else 1
         self.restarts += 1
+        if code is not None and code in self.process.for_good:
+            self.status = Status.FAILED
+            self._give_up_replacement()
+            self._log("error", self.name, "is not started again: another try would end the same way")
+            return
         self._try_again()
 
     def _try_again(self) -> None:
@@ -216,22 +224,11 @@ class Child:
             self.start()
 
     def _stop(self) -> None:
+        assert self.running is not None  # noqa: S101 - only what runs is stopped
         self.status = Status.STOPPING
         self._run += 1
-        self._signal(0)
-
-    def _signal(self, step: int) -> None:
-        assert self.record is not None  # noqa: S101 - only what runs is stopped
-        if step >= len(self.process.stop):
-            self._log("warning", self.name, "did not end when asked, so it is killed", "killed")
-            self._kill_all(self.record.identity.pid)
-            return
-        name, wait_s = self.process.stop[step]
-        try:
-            signal.pidfd_send_signal(self.pidfd, getattr(signal, name))
-        except ProcessLookupError:
-            return
-        self._after(wait_s, lambda: self._signal(step + 1))
+        self._give_up_replacement()
+        self._leaving.append(Leaving(self.running, later=self._later, log=self._log))
 
     def _after(self, wait_s: float, action: Callable[[], None]) -> None:
         run = self._run
@@ -240,6 +237,8 @@ class Child:
     def _gone(self) -> None:
         self.status = Status.STOPPED
         self._run += 1
+        if self._leaving:
+            return  # one that was taken over from still answers its last requests
         for name, address in self.process.listens.items():
             listeners.forget(self._held.pop(name, None), address)
         record_file(Path(), self.name).unlink(missing_ok=True)
@@ -248,49 +247,69 @@ class Child:
         for tell in waiting:
             tell()
 
-    def _end_leftovers(self, session: int) -> None:
-        """nginx's workers outlive a killed master and keep the port; PostgreSQL's keep the shared memory."""
-        deadline = time.monotonic() + KILL_WAIT_S
-        while (left := self._left(session)) and time.monotonic() < deadline:
-            for pid in left:
-                _kill(pid)
-            for pid in left:
-                _await_end(pid)
-
-    def _left(self, session: int) -> list[int]:
-        folder = Path(self.process.folder).resolve() if self.process.folder else None
-        return members(session, Path.cwd(), folder, self.process.program)
-
-    def _kill_all(self, session: int) -> None:
-        for pid in self._left(session):
-            _kill(pid)
-
     def _write(self, record: Record) -> None:
         self.record = record
         write_atomic(record_file(Path(), self.name), json.dumps(record.json()), mode=0o600)
 
+    @staticmethod
+    def _fds(held: dict[str, socket.socket]) -> dict[str, int]:
+        return {name: listener.fileno() for name, listener in held.items()}
 
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return  # it went first
+    # start-first
 
+    def _replace(self) -> None:
+        self._give_up_replacement()
+        self.refused = ""
+        try:
+            held = self._listeners()
+        except OSError as error:
+            self.refused = f"cannot listen on {error.filename}: {error.strerror}"
+            self._log("error", self.name, self.refused)
+            return
+        self._replacement = Replacement(
+            self.root, self.process, held, watch=self._watch, later=self._later, log=self._log,
+            ready=self._taken_over, failed=self._given_up,
+        )  # fmt: skip
+        self._replacement.start()
 
-def _await_end(pid: int) -> None:
-    try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        select.select([handle], [], [], KILL_WAIT_S)
-    finally:
-        os.close(handle)
+    def _taken_over(self, replacement: Replacement, running: Running) -> None:
+        before, self._replacement = self.running, None
+        self._hold(replacement.held)
+        self._runs(running)
+        self.asked_ns = 0
+        self._record(running)
+        self._log("info", self.name, f"pid {running.pid} took over", "started", pid=running.pid)
+        if before is not None:
+            self._let_go(before)
 
+    def _let_go(self, running: Running) -> None:
+        running.on_end = self._answered_all
+        self._leaving.append(Leaving(running, later=self._later, log=self._log))
 
-def _exit(code: int | None) -> str:
-    if code is None:
-        return "ended; its exit status went to another parent"
-    if code < 0:
-        return f"signal {-code} ({signal.Signals(-code).name})"
-    return f"exit status {code}"
+    def _answered_all(self, running: Running) -> None:
+        running.reap()
+        self._end_leaving(running)
+        self._log("info", self.name, f"pid {running.pid} has answered its last request and ended", "stopped", pid=running.pid)
+        if self.status is Status.STOPPED:
+            self._gone()
+
+    def _end_leaving(self, running: Running) -> None:
+        for leaving in [one for one in self._leaving if one.running is running]:
+            leaving.over()
+            self._leaving.remove(leaving)
+
+    def _given_up(self, replacement: Replacement, reason: str) -> None:
+        if replacement is self._replacement:
+            self._close_unused(replacement)
+            self._replacement, self.refused = None, reason
+
+    def _give_up_replacement(self) -> None:
+        if self._replacement is not None:
+            replacement, self._replacement = self._replacement, None
+            replacement.give_up()
+            self._close_unused(replacement)
+
+    def _close_unused(self, replacement: Replacement) -> None:
+        for name, listener in replacement.held.items():
+            if self._held.get(name) is not listener:
+                listener.close()

@@ -7,14 +7,14 @@ the `process` the supervisor shall run, and `code`, the content hash of what it 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from hftctl.paths import Layout, package_folder
 from hftctl.plan.change import Spec
 from hftctl.release import Release
-from hftctl.targets.local import control, nginx, servers, services
-from hftctl.targets.local.binaries import NGINX, POSTGRES, VALKEY, find
+from hftctl.targets.local import control, exits, nginx, servers, services
+from hftctl.targets.local.binaries import NGINX, POSTGRES, VALKEY, find, resolve
 from hftctl.targets.local.process import Process, digest
 
 
@@ -37,30 +37,42 @@ def _specs(release: Release, layout: Layout) -> Iterator[tuple[str, Spec]]:
             listens["orders"] = settings["order_socket"]
         if settings["session_address"] is not None:
             listens["sessions"] = settings["session_address"]
-        yield name, _service(layout, name, "stack.matcher", settings, code, listens)
+        yield name, _service(layout, name, "stack.matcher", settings, code, listens, for_good=exits.ENGINE)
     schema = {"postgres": services.postgres(profile)}
     yield "schema-0", {"settings": schema, "schema": list(release.schema)}
     for number in range(1, profile["gateways"] + 1):
         name = f"gateway-{number}"
         settings = services.gateway(release, number)
-        yield name, _service(layout, name, "stack.gateway", settings, code, {"http": settings["socket"]})
+        listens = {"http": settings["socket"]}
+        yield name, _service(layout, name, "stack.gateway", settings, code, listens, start_first=True)
     for number in range(len(profile["partitions"])):
         name = f"persister-{number}"
         yield name, _service(layout, name, "stack.persister", services.persister(release, number), code, {})
-    yield "nginx", nginx.spec(profile, layout, find(NGINX), door=door)
+    yield "nginx", nginx.spec(profile, layout, resolve(NGINX), door=door)
 
 
 def _service(
-    layout: Layout, name: str, module: str, settings: Mapping[str, Any], code: str, listens: Mapping[str, str]
+    layout: Layout,
+    name: str,
+    module: str,
+    settings: Mapping[str, Any],
+    code: str,
+    listens: Mapping[str, str],
+    *,
+    start_first: bool = False,
+    for_good: Sequence[int] = exits.SERVICE,
 ) -> Spec:
     return {
         "settings": settings,
         "code": code,
+        "replaced": "start-first" if start_first else "stop-first",
         "process": {
             "argv": [*python(), "-m", module, "--config", f"../config/{name}.json"],
             "env": python_path("stack"),
             "listens": dict(listens),
             "stop": [["SIGTERM", 60.0]],
+            "start_first": start_first,
+            "for_good": list(for_good),
             "logs": [f"{name}.log"],
         },
     }

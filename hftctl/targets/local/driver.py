@@ -164,6 +164,9 @@ class LocalTarget:
     def readiness(self, subject: str) -> Readiness:
         return standing.readiness(self.layout, subject)
 
+    def pause_ms(self, subject: str) -> float | None:
+        return standing.pause_ms(self.layout, subject)
+
     def status(self) -> Sequence[ComponentStatus]:
         return standing.status(self.layout)
 

@@ -6,11 +6,11 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from hftctl.paths import Layout
 from hftctl.plan.change import Spec
+from hftctl.targets.local.binaries import Binary
 from hftctl.targets.local.services import gateway_socket, order_socket
 
 BODY_BYTES_MAX = "1m"
@@ -38,25 +38,40 @@ ERRORS = {
 SHOWN_AS = {494: 431, 495: 400, 496: 400, 497: 400, 502: 504}
 
 
-def spec(profile: Mapping[str, Any], layout: Layout, program: Path, *, door: bool) -> Spec:
-    lines = list(_lines(profile, layout, door=door))
+KEEPS_FROM = (1, 27, 4)  # the first nginx that leaves an idle connection open for a while when it is told to end
+
+
+def spec(profile: Mapping[str, Any], layout: Layout, binary: Binary, *, door: bool) -> Spec:
+    program = binary.path
+    lines = list(_lines(profile, layout, door=door, keeps=binary.numbers >= KEEPS_FROM))
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
     lines = [line.replace("@digest@", digest) for line in lines]
     return {
         "files": {"nginx.conf": lines},
         "edge": digest,
         "endpoint": endpoint(profile),
+        "replaced": "start-first; a new configuration by reload",
         "process": {
             "argv": [str(program), "-p", f"{layout.run}/", "-c", str(layout.config / "nginx.conf"),
                      "-e", str(layout.logs / "nginx.log")],
             # SIGQUIT lets requests end; idle connections are closed at once.
             "stop": [["SIGQUIT", 15.0], ["SIGTERM", 5.0]],
             "reload": "SIGHUP",
+            # The supervisor holds the port: no connection is refused while nginx restarts, and two can share it.
+            "listens": {"http": _address(profile)},
+            "listen_as": "NGINX",
+            "start_first": True,
+            "ready": "workers",
             "program": program.name,
             "logs": ["nginx.log"],
             "reopen": "SIGUSR1",
         },
     }  # fmt: skip
+
+
+def _address(profile: Mapping[str, Any]) -> str:
+    bind = profile["bind"]
+    return f"{f'[{bind}]' if ':' in bind else bind}:{profile['ports']['http']}"
 
 
 def endpoint(profile: Mapping[str, Any]) -> str:
@@ -66,7 +81,7 @@ def endpoint(profile: Mapping[str, Any]) -> str:
     return f"http://{host}:{profile['ports']['http']}"
 
 
-def _lines(profile: Mapping[str, Any], layout: Layout, *, door: bool) -> Iterator[str]:
+def _lines(profile: Mapping[str, Any], layout: Layout, *, door: bool, keeps: bool) -> Iterator[str]:
     yield "daemon off;"
     yield "pid nginx.pid;"
     yield f"worker_processes {profile['system']['max_workers']};"
@@ -76,11 +91,11 @@ def _lines(profile: Mapping[str, Any], layout: Layout, *, door: bool) -> Iterato
     yield "worker_shutdown_timeout 10s;"
     yield "events { worker_connections 4096; }"
     yield "http {"
-    yield from (f"    {line}" if line else "" for line in _http(profile, door=door))
+    yield from (f"    {line}" if line else "" for line in _http(profile, door=door, keeps=keeps))
     yield "}"
 
 
-def _http(profile: Mapping[str, Any], *, door: bool) -> Iterator[str]:
+def _http(profile: Mapping[str, Any], *, door: bool, keeps: bool) -> Iterator[str]:
     yield "access_log off;"
     yield "server_tokens off;"
     yield "default_type application/json;"
@@ -93,6 +108,10 @@ def _http(profile: Mapping[str, Any], *, door: bool) -> Iterator[str]:
     yield "large_client_header_buffers 4 16k;"
     yield "keepalive_requests 10000000;"
     yield "keepalive_timeout 75s;"
+    if keeps:
+        # A worker that a reload or restart replaces would close idle connections at once, just when a client may be sending.
+        # So it waits for that client's next request and says with its answer that the connection ends.
+        yield "keepalive_min_timeout 2s;"
     yield ""
     yield from _upstreams(profile, door=door)
     yield ""
@@ -130,9 +149,7 @@ def _keepalive() -> Iterator[str]:
 
 
 def _server(profile: Mapping[str, Any], *, door: bool) -> Iterator[str]:
-    bind = profile["bind"]
-    host = f"[{bind}]" if ":" in bind else bind
-    yield f"listen {host}:{profile['ports']['http']} backlog=4096 default_server;"
+    yield f"listen {_address(profile)} backlog=4096 default_server;"
     yield "server_name _;"
     for status in (*ERRORS, *SHOWN_AS):
         shown = SHOWN_AS.get(status, status)

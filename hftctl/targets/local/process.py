@@ -16,6 +16,8 @@ COMPONENT_VARIABLE = (
 )
 DIGEST_VARIABLE = "HFTCTL_DIGEST"
 LISTEN_VARIABLE = "HFTCTL_LISTEN_FDS"  # {"link": fd, ...}
+READY_VARIABLE = "HFTCTL_READY_FD"  # a byte goes there when a process can take over from the one before it
+READY_TOLD, READY_WORKERS = "told", "workers"
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,10 @@ class Process:
     listens: Mapping[str, str] = field(default_factory=dict)  # name of a listening socket -> its file, or host:port
     stop: tuple[tuple[str, float], ...] = (("SIGTERM", 60.0),)  # signal, seconds to wait; SIGKILL at the end
     reload: str = ""  # signal after which a process with the same argv uses its new configuration; empty: restart
+    start_first: bool = False  # two may run at once: the next one takes over before this one ends
+    ready: str = READY_TOLD  # how a next one shows that it can take over: it tells, or its workers are there
+    listen_as: str = ""  # a variable that names the listening sockets the way the program knows: "3;4;"
+    for_good: tuple[int, ...] = ()  # exit statuses that another try would not mend
     program: str = ""  # name of the program that no other component of the deployment runs
     folder: str = ""  # where its processes stand, when not in `run/`
     logs: tuple[str, ...] = ()  # files to rotate
@@ -45,6 +51,7 @@ class Process:
                 "argv": tuple(data["argv"]),
                 "stop": tuple((str(name), float(wait_s)) for name, wait_s in data.get("stop", [["SIGTERM", 60.0]])),
                 "logs": tuple(data.get("logs", ())),
+                "for_good": tuple(data.get("for_good", ())),
             }
         )
 

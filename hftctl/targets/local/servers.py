@@ -47,6 +47,7 @@ def postgres(profile: Mapping[str, Any], layout: Layout, program: Path) -> Spec:
                 "lc_messages": "C",
             },
         },
+        "replaced": "stop-first",
         "process": {
             "argv": [
                 sys.executable,
@@ -83,6 +84,7 @@ def valkey(profile: Mapping[str, Any], layout: Layout, program: Path) -> Spec:
     ]
     return {
         "files": {"redis.conf": lines},
+        "replaced": "stop-first",
         "process": {
             "argv": [str(program), str(layout.config / "redis.conf")],
             "stop": [["SIGTERM", 10.0]],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +13,7 @@ from hftctl.paths import Layout
 from hftctl.plan.actuator import Answer, Readiness
 from hftctl.plan.change import Spec, State
 from hftctl.targets.base import ComponentStatus
-from hftctl.targets.local import components, control, log_stream
+from hftctl.targets.local import components, control, exits, log_stream
 from hftctl.targets.local import readiness as answers
 from hftctl.targets.local.child import Status
 from hftctl.targets.local.identity import facts
@@ -113,6 +114,15 @@ def _component(layout: Layout, subject: str, supervisor: Mapping[str, Any] | Non
     process = (supervisor or {"processes": {}})["processes"].get(subject)
     if process is not None and process["status"] != Status.RUNNING:
         return _not_running(layout, subject, process)
+    if process is not None and process["refused"]:
+        said = last_lines(layout, subject)
+        return Readiness(
+            Answer.FAILED,
+            f"{subject} was not replaced, the one before goes on: the new one died ({process['refused']})"
+            f"{f'; it said: {said}' if said else ''}",
+        )
+    if process is not None and process["replacing"]:
+        return Readiness(Answer.WAITING, f"{subject} starts anew beside the one that goes on serving")
     if record is None or not record.alive:
         if supervisor is None:
             return Readiness(Answer.FAILED, f"{subject} does not run, and no supervisor is there to start it")
@@ -125,12 +135,20 @@ def _component(layout: Layout, subject: str, supervisor: Mapping[str, Any] | Non
 def _not_running(layout: Layout, subject: str, process: Mapping[str, Any]) -> Readiness:
     if process["status"] == Status.FAILED:
         said = last_lines(layout, subject)
+        if why := exits.why(layout, subject, process["code"]):
+            return Readiness(Answer.FAILED, f"{subject} ended for good: {why}{f'; it said: {said}' if said else ''}")
         return Readiness(
             Answer.FAILED, f"{subject} dies again and again: {process['reason']}{f'; it said: {said}' if said else ''}"
         )
     if process["status"] == Status.RESTARTING:
         return Readiness(Answer.WAITING, f"{subject} died ({process['reason']}) and is started again")
     return Readiness(Answer.WAITING, f"{subject} is {process['status']}")
+
+
+def pause_ms(layout: Layout, subject: str) -> float | None:
+    """Until now: who asks does so when it is ready again."""
+    process = (control.status(layout) or {"processes": {}})["processes"].get(subject)
+    return (time.time_ns() - process["asked_ns"]) / 1e6 if process is not None and process["asked_ns"] else None
 
 
 def last_lines(layout: Layout, subject: str) -> str:

@@ -35,7 +35,7 @@ from typing import Any
 
 from hftctl.paths import write_atomic
 from hftctl.targets.local import event_log
-from hftctl.targets.local.adoption import find
+from hftctl.targets.local.adoption import Survey
 from hftctl.targets.local.child import Child
 from hftctl.targets.local.identity import boot_id, identify
 from hftctl.targets.local.process import Process, read_record
@@ -81,14 +81,14 @@ class Supervisor:
     def later(self, wait_s: float, action: Callable[[], None]) -> None:
         heapq.heappush(self._timers, (time.monotonic() + wait_s, next(self._order), action))
 
-    def watch(self, child: Child) -> None:
-        pidfd = child.pidfd
+    def watch(self, handle: int, action: Callable[[], None]) -> None:
+        """Once, when it can be read: a pidfd when its process has ended."""
 
-        def died() -> None:
-            self._selector.unregister(pidfd)
-            child.died()
+        def readable() -> None:
+            self._selector.unregister(handle)
+            action()
 
-        self._selector.register(pidfd, selectors.EVENT_READ, died)
+        self._selector.register(handle, selectors.EVENT_READ, readable)
 
     def log(self, level: str, component: str, message: str, event: str = "", **fields: object) -> None:
         named = {"event": event, **fields} if event else fields
@@ -109,8 +109,9 @@ class Supervisor:
             wanted = [Process.load(entry) for entry in json.loads(Path(PROCESSES).read_bytes())]
         except FileNotFoundError:
             wanted = []
+        found = Survey(self.root)
         for process in wanted:
-            record = find(self.root, process)
+            record, others = found.of(process)
             if record is None and not start:
                 continue
             child = self._child(process)
@@ -119,6 +120,8 @@ class Supervisor:
                 child.start(dead.identity.pid if dead and dead.identity.boot == boot_id() else 0)
             else:
                 child.adopt(record)
+                for other in others:
+                    child.end_other(other)
                 child.want(process)
 
     def _child(self, process: Process) -> Child:
@@ -221,11 +224,15 @@ class Supervisor:
             "processes": {
                 name: {
                     "status": child.status,
-                    "pid": child.record.identity.pid if child.record and child.pidfd >= 0 else None,
+                    "pid": child.record.identity.pid if child.record and child.running else None,
                     "digest": child.record.digest if child.record else "",
                     "started_ns": child.record.started_ns if child.record else None,
                     "restarts": child.restarts,
                     "reason": child.reason,
+                    "code": child.code,
+                    "replacing": child.replacing,
+                    "refused": child.refused,
+                    "asked_ns": child.asked_ns,
                 }
                 for name, child in self.children.items()
             },

@@ -122,6 +122,9 @@ class FakeTarget:
             return Readiness(Answer.FAILED, f"{subject} exited with 3: cannot allocate memory")
         return Readiness(Answer.READY, f"{subject} answers")
 
+    def pause_ms(self, subject):
+        return None
+
     def status(self):
         if not self.layout.release.exists():
             return []
