@@ -27,6 +27,8 @@ class Connection:
         """Status and decoded body. Raises OSError, EOFError, TimeoutError: the outcome is unknown."""
         try:
             async with asyncio.timeout(REPLY_TIMEOUT_S):
+                if self.streams is not None and self.streams[0].at_eof():
+                    self.close()  # the other side ended it while it was idle, as it may
                 if self.streams is None:
                     self.streams = await asyncio.open_connection("127.0.0.1", self.port)
                 reader, writer = self.streams
@@ -72,6 +74,7 @@ class Crowd:
     accounts: tuple[str, ...] = ("alice", "bob")
     history: list[Operation] = field(default_factory=list)
     stopping: bool = False
+    pause_s: float = 0.0  # between an answer and the next request
 
     async def run(self, clients: int) -> None:
         async with asyncio.TaskGroup() as group:
@@ -94,8 +97,8 @@ class Crowd:
                 done = await self._attempt(connection, self._place(number, count, chance))
                 if done.result is Result.OK and done.response.get("status") == "open":
                     mine = [*mine[-50:], done]
-            if done.result is not Result.OK:
-                await asyncio.sleep(0.02)
+            if done.result is not Result.OK or self.pause_s:
+                await asyncio.sleep(self.pause_s or 0.02)
         connection.close()
 
     def _unsettled(self, number: int, chance: random.Random) -> Operation | None:
@@ -135,6 +138,7 @@ class Crowd:
             else:
                 status, reply = await connection.request("DELETE", f"/orders/{operation.order_id}")
         except (OSError, EOFError, TimeoutError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            operation.gave_up = True
             return operation
         operation.completed_ns = time.monotonic_ns()
         operation.status, operation.response, operation.result = status, reply, result_of(status, reply)

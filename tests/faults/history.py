@@ -42,6 +42,7 @@ class Operation:
     response: Mapping[str, Any] = field(default_factory=dict)
     order_id: str = ""  # of a cancel: what it names; of a place: what the reply says
     body: Mapping[str, Any] = field(default_factory=dict)
+    gave_up: bool = False  # its client waits for no answer any more
     recorded_at: int = 0  # where a recording of the disk stood when the reply came
 
 

@@ -89,6 +89,7 @@ class Child:
 
     def want(self, process: Process) -> None:
         """Run this from now on."""
+        self.refused = ""
         self.asked_ns = 0
         before, self.process = self.process, process
         if self.status is Status.STOPPING:

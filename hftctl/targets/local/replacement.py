@@ -100,7 +100,7 @@ class Replacement:
         self._deaths += 1
         self._log("error", self.process.component, f"pid {running.pid}, which was to take over, died: {reason}")
         if code in self.process.for_good or self._deaths > len(BACKOFF_S):
-            self._fail(reason)
+            self._fail(f"the new one died ({reason})")
         else:
             self._later(BACKOFF_S[self._deaths - 1], self.start)
 

@@ -65,7 +65,7 @@ def gateway(release: Release, number: int) -> dict[str, Any]:
         "release": release.hash,
         "components": _components(profile),
         "engine_timeout_s": 5.0,
-        "hold_s": 5.0,
+        "hold_s": 15.0,  # an engine restarts in one or two seconds, on a machine that is busy otherwise in more
         "max_held": profile["system"]["worker_queue_size"],
         "max_body_bytes": 1 << 20,
         "max_batch": 1000,

@@ -118,7 +118,7 @@ def _component(layout: Layout, subject: str, supervisor: Mapping[str, Any] | Non
         said = last_lines(layout, subject)
         return Readiness(
             Answer.FAILED,
-            f"{subject} was not replaced, the one before goes on: the new one died ({process['refused']})"
+            f"{subject} was not replaced, the one before goes on: {process['refused']}"
             f"{f'; it said: {said}' if said else ''}",
         )
     if process is not None and process["replacing"]:

@@ -71,14 +71,18 @@ def test_it_does_not_take_over_before_it_says_so(serving):
 def test_one_that_dies_at_each_start_is_given_up_and_the_first_one_goes_on(serving):
     replace(serving, "import sys; print('no such table', file=sys.stderr); sys.exit(3)")
     state = settled(serving)
-    assert (state["refused"], state["status"], state["pid"]) == ("exit status 3", "running", serving.first)
+    assert (state["refused"], state["status"], state["pid"]) == (
+        "the new one died (exit status 3)",
+        "running",
+        serving.first,
+    )
     assert output(serving.layout).count("no such table") == 4
     assert asked(serving) == serving.first
 
 
 def test_an_exit_status_for_good_is_believed_at_once(serving):
     replace(serving, "import sys; print('bad settings', flush=True); sys.exit(2)", for_good=(2,))
-    assert settled(serving)["refused"] == "exit status 2"
+    assert settled(serving)["refused"] == "the new one died (exit status 2)"
     assert output(serving.layout).count("bad settings") == 1
 
 
