@@ -117,8 +117,9 @@ async def _serve(settings: GatewaySettings, keys: Keys | None) -> None:
 
 async def _take_over(gateway: Gateway, ready_fd: int, server: _Server) -> bool:
     """Wait until every engine is connected, then tell; until then the gateway before this one takes all requests."""
-    logger.info("connects to the engines; the gateway before this one serves meanwhile")
-    while not all(partition.up for partition in gateway.partitions.values()):
+    wanted = {partition.link.address: partition for partition in gateway.partitions.values()}
+    logger.warning("waits for engines at %s; the gateway before this one serves meanwhile", ", ".join(wanted))
+    while not all(partition.up for partition in wanted.values()):
         if server.should_exit:
             return False
         await asyncio.sleep(LOOK_S)

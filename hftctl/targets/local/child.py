@@ -204,7 +204,9 @@ class Child:
                 self._gone()
             return
         self.reason, self.code = exit_text(code), code
-        self._log("error", self.name, f"pid {running.pid} died: {self.reason}", "died", pid=running.pid, reason=self.reason)
+        self._log(
+            "error", self.name, f"pid {running.pid} died: {self.reason}", "died", pid=running.pid, reason=self.reason
+        )
         soon = time.monotonic() - self._started < SOON_S
         self._deaths = self._deaths + 1 if soon else 1
         self.restarts += 1
@@ -290,7 +292,9 @@ class Child:
     def _answered_all(self, running: Running) -> None:
         running.reap()
         self._end_leaving(running)
-        self._log("info", self.name, f"pid {running.pid} has answered its last request and ended", "stopped", pid=running.pid)
+        self._log(
+            "info", self.name, f"pid {running.pid} has answered its last request and ended", "stopped", pid=running.pid
+        )
         if self.status is Status.STOPPED:
             self._gone()
 

@@ -31,7 +31,12 @@ class Leaving:
             return
         process = self.running.process
         if step >= len(process.stop):
-            self._log("warning", process.component, f"pid {self.running.pid} did not end when asked, so it is killed", "killed")
+            self._log(
+                "warning",
+                process.component,
+                f"pid {self.running.pid} did not end when asked, so it is killed",
+                "killed",
+            )
             kill(self.running.pid)
             for pid in left_of(self.running.pid, process):
                 kill(pid)
