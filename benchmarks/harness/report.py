@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -13,7 +14,7 @@ from typing import Any
 from benchmarks.harness.measured import Unmeasured
 from stack.traffic.load_machine import machine, sync_probe
 
-FAILED, BELOW_TARGET = 1, 11
+FAILED, BELOW_TARGET, TERMINATED = 1, 11, 143
 
 
 def options(name: str, what: str) -> argparse.ArgumentParser:
@@ -35,7 +36,8 @@ def finish(document: Mapping[str, Any], *, as_json: bool) -> int:
 
 
 def guarded(work: Callable[[], int]) -> int:
-    """Whatever could not be measured is a failure with one line, never a figure."""
+    """Whatever could not be measured is a failure with one line, never a figure. Asked to end, it takes down what it started."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
         return work()
     except Unmeasured as error:
