@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -11,6 +12,8 @@ from hftctl.plan.change import Change, Op, Plan, Spec, State
 SHOWN_KEYS = 3
 SHOWN_CHARACTERS = 40
 REPLACED = "replaced"  # a spec may say how another one takes its place: start-first, stop-first
+SHOWN_MEMBERS = 2
+HASH, HASH_SHOWN = re.compile("[0-9a-f]{64}"), 12  # as `hftctl history` shows a release
 ABSENT = object()
 
 
@@ -46,7 +49,7 @@ def change(subject: str, before: Spec | None, after: Spec | None) -> Change:
 
 def differences(before: Spec, after: Spec) -> str:
     """What differs, by key path: `settings.client_ids_max 4194304 -> 100`."""
-    found = [f"{path} {short(old)} -> {short(new)}" for path, old, new in walk(before, after, "")]
+    found = [f"{path} {told(old, new)}" for path, old, new in walk(before, after, "")]
     more = len(found) - SHOWN_KEYS
     return ", ".join(found[:SHOWN_KEYS]) + (f" and {more} more" if more > 0 else "")
 
@@ -69,8 +72,22 @@ def walk(before: Any, after: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
         yield path, before, after
 
 
+def told(old: Any, new: Any) -> str:
+    """What became of a value. Of lists only the members that came and went: their beginnings look the same."""
+    if isinstance(old, list | tuple) and isinstance(new, list | tuple):
+        came, went = [one for one in new if one not in old], [one for one in old if one not in new]
+        if 0 < len(came) + len(went) <= SHOWN_MEMBERS:
+            return ", ".join([*(f"with {short(one)}" for one in came), *(f"without {short(one)}" for one in went)])
+        if came or went:
+            return f"{len(came)} added, {len(went)} taken away"
+    before, after = short(old), short(new)
+    return "changed further on" if before == after else f"{before} -> {after}"
+
+
 def short(value: Any) -> str:
     if value is ABSENT:
         return "(none)"
     text = value if isinstance(value, str) else json.dumps(value, default=str)
+    if HASH.fullmatch(text):
+        return text[:HASH_SHOWN]
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 3]}..."

@@ -1,5 +1,5 @@
 from hftctl.plan.change import Op
-from hftctl.plan.diff import diff
+from hftctl.plan.diff import diff, differences
 
 
 def ops(plan):
@@ -36,3 +36,15 @@ def test_a_long_cause_is_cut_and_counted():
     (change,) = diff({"x": {str(n): "n" * 99 for n in range(5)}}, {"x": {}}).changes
     assert change.cause.endswith("and 2 more")
     assert len(change.cause) < 200
+
+
+def test_of_lists_only_what_came_and_went_is_told_and_of_hashes_the_beginning():
+    before = {"settings": {"components": ["engine-0", "gateway-1"], "release": "a" * 64, "lines": list("abcdef")}}
+    after = {"settings": {"components": ["engine-0", "gateway-2", "x"], "release": "b" * 64, "lines": list("abcdexyz")}}
+    assert differences(before, after) == (
+        "settings.components 2 added, 1 taken away, settings.release aaaaaaaaaaaa -> bbbbbbbbbbbb, "
+        "settings.lines 3 added, 1 taken away"
+    )
+    assert differences({"c": ["a", "b"]}, {"c": ["b", "c", "b"]}) == "c with c, without a"
+    assert differences({"c": ["a", "b"]}, {"c": ["a", "b", "b"]}) == 'c ["a", "b"] -> ["a", "b", "b"]'
+    assert differences({"c": "x" * 99}, {"c": "x" * 98}) == "c changed further on"
