@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hftctl.cli import output
+from hftctl.cli.clock import Clock
 from hftctl.cli.options import Deployment, Follow, Format, Output, Since
-from hftctl.cli.status import when
 from hftctl.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
     from hftctl.targets.base import Event
 
 BAD = {"died", "failed", "reverted", "halt-failed", "resume-failed", "killed", "interrupted", "damaged"}
+WORD_CHARACTERS = 11
 SLOW = {"waits", "reverting", "unhealthy", "halt", "halted", "drain"}
 
 
@@ -45,18 +46,21 @@ def events(
         listed = list(found.events)
         output.document("Events", {"deployment": found.deployment, "count": len(listed), "events": listed})
         return
+    clock, event = Clock(every=True), None
     try:
         for event in found.events:
-            output.hanging(_head(event), f"{event.message} ({event.actor})")
+            output.hanging(_head(event, clock(event.time_ns)), f"{event.message} ({event.actor})")
             if follow:
                 output.flush()
+        if event is None:
+            output.say(f"nothing happened in that time; all there is: hftctl events -p {found.deployment}")
     except KeyboardInterrupt:
         if not follow:
             raise
         raise typer.Exit(Interrupted.exit_code) from None  # the usual way to end it, nothing to explain
 
 
-def _head(event: Event) -> str:
+def _head(event: Event, clock: str) -> str:
     style = "31" if event.event in BAD else "33" if event.event in SLOW else "32" if event.event == "ready" else ""
-    word = f"{event.event:<11}"
-    return f"{when(event.time_ns)}  {event.component:<12}  {output.paint(word, style, sys.stdout) if style else word}"
+    word = output.paint(event.event, style, sys.stdout) if style else event.event
+    return f"{clock}  {event.component:<12}  {word}{' ' * (WORD_CHARACTERS - len(event.event))}"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hftctl.cli import output
+from hftctl.cli.clock import Clock
 from hftctl.cli.options import Deployment, Follow, Format, Output, Since
 from hftctl.errors import Interrupted, UsageError
 
@@ -58,9 +58,10 @@ def logs(
         found = list(lines)
         output.document("Logs", {"file": None, "count": len(found), "lines": found})
     else:
+        clock = Clock(every=False)
         try:
             for line in lines:
-                output.put(_text(line))
+                output.put(_text(line, clock))
                 if follow:
                     output.flush()
         except KeyboardInterrupt:
@@ -76,7 +77,6 @@ def _pattern(grep: str) -> re.Pattern[str]:
         raise UsageError(f"--grep {grep!r} is no regular expression: {error}") from error
 
 
-def _text(line: LogLine) -> str:
-    seconds, rest = divmod(line.time_ns, 1_000_000_000)
-    clock = time.strftime("%H:%M:%S", time.localtime(seconds))
-    return f"{clock}.{rest // 1_000_000:03d} {line.component:<12} {line.text}"
+def _text(line: LogLine, clock: Clock) -> str:
+    milliseconds = line.time_ns % 1_000_000_000 // 1_000_000
+    return f"{clock(line.time_ns)}.{milliseconds:03d} {line.component:<12} {line.text}"

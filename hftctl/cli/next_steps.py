@@ -29,7 +29,7 @@ def deployed(result: RolloutResult, profile: Mapping[str, Any], write: Write) ->
     write(f"'{name}' is ready at {output.paint(result.endpoint, '1;32')} (revision {result.revision}, {took})")
     show_pauses(result, write)
     for proof in result.proofs:
-        write(f"proved by {_proof(proof)}")
+        output.hanging("proved by", _proof(proof), write, gap=" ")
     if not result.proofs:
         write("not proved: it was not waited for")
     write("")
@@ -54,7 +54,7 @@ def changed(result: RolloutResult) -> None:
         write(f"{result.verb} of '{name}' is done: {_revision(result)} is ready at {result.endpoint} ({took})")
         show_pauses(result, write)
         for proof in result.proofs:
-            write(f"proved by {_proof(proof)}")
+            output.hanging("proved by", _proof(proof), write, gap=" ")
         if not result.proofs:
             write("not proved: it was not waited for")
 

@@ -9,7 +9,7 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from enum import Enum
 from pathlib import Path
@@ -21,7 +21,11 @@ from hftctl.errors import HftctlError, Inconclusive
 
 API_VERSION = "hftctl/v1"
 SHOWN_CHARACTERS_MIN = 12
+SENTENCE_CHARACTERS_MIN = 40  # in a narrower column a sentence becomes a tower of words
+INDENT = 4
+UNITS = "ns|us|ms|s|min|h|B|KiB|MiB|GiB|TiB"
 
+GOOD = "32"
 STYLES = {
     "ok": "32", "ready": "32", "running": "32", "healthy": "32", "create": "32",
     "warning": "33", "waiting": "33", "restarting": "33", "update": "33", "applying": "36", "reverting": "33",
@@ -62,9 +66,19 @@ def error(known: HftctlError, *, as_json: bool) -> None:
         document("Error", {"code": known.code, "message": message, "hint": known.hint, **details})
         return
     for line in message.splitlines() or [message]:
-        say(f"{paint('error:', '1;31', sys.stderr)} {line}")
+        for part in laid(paint("error:", "1;31", sys.stderr), line, sys.stderr, gap=" "):
+            say(part)
     if known.hint:
-        say(f"{paint('hint:', '36', sys.stderr)} {known.hint}")
+        hint(known.hint)
+
+
+def hint(text: str) -> None:
+    """Commands to type stay whole, so that they can be copied; several ways get a line each where one has no room."""
+    head = "hint: "
+    ways = text.split("; ") if sys.stderr.isatty() and len(head) + len(text) > width() else [text]
+    for index, way in enumerate(ways):
+        more = ";" if index < len(ways) - 1 else ""
+        say(f"{paint(head.rstrip(), '36', sys.stderr) + ' ' if index == 0 else ' ' * len(head)}{way}{more}")
 
 
 def say(line: str = "") -> None:
@@ -94,40 +108,47 @@ def paint(text: str, style: str, stream: TextIO | None = None) -> str:
 def columns(
     heads: Sequence[str], rows: Sequence[Sequence[object]], *, painted: int | None = None, cut: bool = False
 ) -> None:
-    """Aligned columns; the last one may run on. `painted`: the column whose words have colours. `cut`: a terminal gets
-    no more of the last column than it has room for."""
+    """Aligned columns; the last one may run on below. `painted`: the column whose words have colours. `cut`: where that
+    word is a good one, a terminal gets no more of the last column than it has room for; trouble is always told whole."""
     cells = [[("-" if cell is None else str(cell)) for cell in row] for row in rows]
-    if cut and sys.stdout.isatty():
-        before = sum(max(len(row[index]) for row in [list(heads), *cells]) + 2 for index in range(len(heads) - 1))
-        room = max(width() - before, SHOWN_CHARACTERS_MIN)
-        cells = [[*row[:-1], row[-1] if len(row[-1]) <= room else f"{row[-1][: room - 1]}…"] for row in cells]
-    widths = [max(len(row[index]) for row in [list(heads), *cells]) for index in range(len(heads))]
+    widths = [max(len(row[index]) for row in [list(heads), *cells]) for index in range(len(heads) - 1)]
 
-    def line(row: Sequence[str], head: bool) -> str:
-        padded = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        padded[-1] = row[-1]
-        if head:
-            return paint("  ".join(padded).rstrip(), "1")
-        if painted is not None and (style := STYLES.get(row[painted])):
-            padded[painted] = paint(padded[painted], style)
-        return "  ".join(padded).rstrip()
+    def head(row: Sequence[str]) -> list[str]:
+        return [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
 
-    put(line(list(heads), head=True))
+    put(paint("  ".join([*head(heads), heads[-1]]).rstrip(), "1"))
     for row in cells:
-        put(line(row, head=False))
+        padded, style = head(row), STYLES.get(row[painted]) if painted is not None else None
+        if painted is not None and style:
+            padded[painted] = paint(row[painted], style) + " " * (widths[painted] - len(row[painted]))
+        if cut and style == GOOD and sys.stdout.isatty():
+            room = max(width() - sum(widths) - 2 * len(widths), SHOWN_CHARACTERS_MIN)
+            row[-1] = row[-1] if len(row[-1]) <= room else f"{row[-1][: room - 1]}…"
+        hanging("  ".join(padded), row[-1])
 
 
-def hanging(head: str, text: str) -> None:
-    """A line with columns and a sentence; what a terminal has no room for goes on below the sentence."""
-    shown = len(re.sub(r"\x1b\[[0-9;]*m", "", head)) + 2
-    text = " ".join(text.split())
-    if not sys.stdout.isatty() or width() - shown < SHOWN_CHARACTERS_MIN:
-        put(f"{head}  {text}")
-        return
-    first, *more = textwrap.wrap(text, width() - shown) or [""]
-    put(f"{head}  {first}")
-    for line in more:
-        put(f"{' ' * shown}{line}")
+def hanging(head: str, text: str, write: Callable[[str], None] = put, *, gap: str = "  ") -> None:
+    """A line with columns and a sentence; what a terminal has no room for goes on below."""
+    for line in laid(head, " ".join(text.split()), sys.stderr if write is say else sys.stdout, gap=gap):
+        write(line)
+
+
+def laid(head: str, text: str, stream: TextIO, *, gap: str = "  ") -> list[str]:
+    """Below the sentence, or below the whole line where its own column would be narrow. No word is ever broken: paths,
+    addresses and commands are copied."""
+    whole = f"{head}{gap}{text}".rstrip()
+    before = len(re.sub(r"\x1b\[[0-9;]*m", "", head)) + len(gap)
+    if not stream.isatty() or before + len(text) <= width():
+        return [whole]
+    room = width() - before
+    beside = room >= SENTENCE_CHARACTERS_MIN and max(map(len, text.split())) <= room
+    indent = before if beside else INDENT
+    kept = re.sub(rf"(?<=\d) (?=(?:{UNITS})\b)", "\u00a0", text)  # a number is not parted from its unit
+    lines = textwrap.wrap(
+        kept, max(width() - indent, SHOWN_CHARACTERS_MIN), break_long_words=False, break_on_hyphens=False
+    )
+    below = [f"{' ' * indent}{line}".replace("\u00a0", " ") for line in lines]
+    return [f"{head}{gap}{below[0].lstrip()}", *below[1:]] if beside else [head.rstrip(), *below]
 
 
 def width() -> int:
@@ -189,7 +210,7 @@ def facts(body: Mapping[str, Any], indent: str = "") -> None:
             put(f"{indent}{paint(key, '1')}")
             facts(value, indent + "  ")
         else:
-            put(f"{indent}{key.ljust(widest)}  {_shown(value)}")
+            hanging(f"{indent}{key.ljust(widest)}", _shown(value))
 
 
 def _shown(value: object) -> str:

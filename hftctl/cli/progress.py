@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
     from hftctl.plan.execute import Progress
 
+    Latest = dict[str, tuple[Progress, float]]  # subject -> its last word, and when it was said (monotonic)
+
 COLOURS = {"ready": "green", "failed": "red", "waiting": "yellow", "reverting": "yellow", "applying": "cyan"}
 
 
@@ -27,13 +30,13 @@ def reporting() -> Iterator[Callable[[Progress], None]]:
     if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield _line
         return
-    latest: dict[str, Progress] = {}
+    latest: Latest = {}
 
     def note(progress: Progress) -> None:
         if not _live:
             _live.append(_drawn(latest))
-        moved = progress.subject not in latest or latest[progress.subject].state != progress.state
-        latest[progress.subject] = progress
+        moved = progress.subject not in latest or latest[progress.subject][0].state != progress.state
+        latest[progress.subject] = progress, time.monotonic()
         if moved:
             _live[0].refresh()
 
@@ -49,7 +52,7 @@ def pause() -> None:
         _live.pop().stop()
 
 
-def _drawn(latest: dict[str, Progress]) -> Live:
+def _drawn(latest: Latest) -> Live:
     from rich.console import Console
     from rich.live import Live
 
@@ -59,18 +62,20 @@ def _drawn(latest: dict[str, Progress]) -> Live:
     return live
 
 
-def _table(latest: dict[str, Progress]) -> Table:
+def _table(latest: Latest) -> Table:
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, show_header=False, pad_edge=False)
-    for progress in latest.values():
+    for progress, since in latest.values():
+        goes_on = progress.state in {"applying", "waiting", "reverting"}
+        elapsed_s = progress.elapsed_s + (time.monotonic() - since if goes_on else 0.0)
         state = Text(progress.state, style=COLOURS.get(progress.state, ""))
         table.add_row(
             progress.subject,
             state,
             Text(progress.message, overflow="ellipsis", no_wrap=True),
-            f"{progress.elapsed_s:.1f} s",
+            f"{elapsed_s:.1f} s",
         )
     return table
 

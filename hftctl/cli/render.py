@@ -20,8 +20,9 @@ SIGNS = {"create": "+", "update": "~", "restart": "^", "delete": "-", "keep": " 
 def show_plan(plan: Plan, write: Callable[[str], None]) -> None:
     stream = sys.stderr if write is output.say else sys.stdout
     for change in plan.pending:
-        line = f"  {SIGNS[change.op.value]} {change.op.value:<7}  {change.subject:<16}  {change.cause}".rstrip()
-        write(output.paint(line, output.STYLES[change.op.value], stream))
+        sign = f"{SIGNS[change.op.value]} {change.op.value:<7}"
+        head = f"  {output.paint(sign, output.STYLES[change.op.value], stream)}  {change.subject:<16}"
+        output.hanging(head, change.cause, write)
     write(counts(plan))
 
 
@@ -36,7 +37,7 @@ def counts(plan: Plan) -> str:
 def show_take_down(verb: str, plan: Plan, data: bool, write: Callable[[str], None]) -> None:
     """Of stop and destroy: what goes, and what stays."""
     there = ", ".join(change.subject for change in reversed(plan.changes)) or "nothing: none of it is there"
-    write(f"  {verb}s {there}")
+    output.hanging(f"  {verb}s", there, write, gap=" ")
     write("  journals, database and secrets go too, for good" if data else "  journals, database and secrets stay")
 
 

@@ -30,7 +30,7 @@ def status(name: Deployment = None, format_: Output = Format.TEXT) -> None:
     if format_ is Format.JSON:
         output.document("RolloutStatus", rollout_body(report))
     else:
-        output.put(f"{report.state}: {report.message}")
+        output.hanging(output.paint(f"{report.state}:", output.STYLES.get(report.state, "33")), report.message, gap=" ")
         if report.holder:
             output.put(f"  lock held by {report.holder}")
         rows = [[one["subject"], one["op"], one["state"], one["cause"]] for one in changes(report.rollout)]

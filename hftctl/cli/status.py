@@ -40,7 +40,7 @@ def _text(report: StatusReport) -> None:
     state = output.paint(report.state, output.STYLES.get(report.state, "33"))
     facts = [report.endpoint, revision, report.environment]
     facts += [f"orders enter by the {who}" for who in [layout(report.revision)] if who]
-    output.put(f"{report.deployment}: {state}, {', '.join(filter(None, facts))}")
+    output.hanging(f"{report.deployment}: {state},", ", ".join(filter(None, facts)), gap=" ")
     now = time.time_ns()
     rows = [
         [
@@ -56,9 +56,9 @@ def _text(report: StatusReport) -> None:
     ]
     output.columns(["COMPONENT", "STATE", "PID", "UP", "RESTARTS", "MEMORY", "SAYS"], rows, painted=1, cut=True)
     for partition in report.partitions:
-        output.put(f"partition {partition.partition}: {partition.error or engine_line(partition.engine)}")
+        output.hanging(f"partition {partition.partition}:", partition.error or engine_line(partition.engine), gap=" ")
     for finding in report.findings:
-        output.put(f"{output.paint(f'{finding.level}:', '1;33')} {finding.subject} {finding.message}")
+        output.hanging(output.paint(f"{finding.level}:", "1;33"), f"{finding.subject} {finding.message}", gap=" ")
         output.put(f"  fix: {finding.fix}")
 
 
