@@ -79,18 +79,28 @@ class EventReader:
         mapped[number] = found
         return found
 
-    def newest_command(self, end: int) -> int:
-        """The highest sequence of events that stand behind ordinal `end`; 0 without any. Only durable commands ever got in."""
+    def newest_command(self, end: int, sequence: int) -> int:
+        """The highest command above `sequence` whose events stand behind ordinal `end`; 0 without any. Only durable ones got in.
+
+        Each command has an event at least, so the command of the nth event behind the end is at most `sequence + n`: what
+        claims more is no event of ours.
+        """
         last, place = divmod(end, EVENTS_PER_FILE)
         newest = 0
         for path in sorted(self.directory.glob(f"*{EVENTS}")):
-            if int(path.stem) >= last:
+            number = int(path.stem)
+            if number >= last:
+                first = place if number == last else 0
                 with path.open("rb") as file:
-                    file.seek(place * EVENT_BYTES if int(path.stem) == last else 0)
+                    file.seek(first * EVENT_BYTES)
                     data = file.read().rstrip(b"\0")
+                behind = number * EVENTS_PER_FILE + first - end
                 for at in range(0, len(data), EVENT_BYTES):
-                    newest = max(newest, int.from_bytes(data[at : at + 8], "little"))
-        return newest
+                    behind += 1
+                    command = int.from_bytes(data[at : at + 8], "little")
+                    if command - sequence <= behind:
+                        newest = max(newest, command)
+        return newest if newest > sequence else 0
 
     def close(self) -> None:
         """It can be used again; files are mapped anew."""

@@ -100,7 +100,7 @@ def open_partition(settings: EngineSettings, on_failed: Callable[[str], None]) -
     finally:
         progress.end()
     book = begun.book
-    if (newest := log.newest_command(book.events)) > book.sequence:
+    if newest := log.newest_command(book.events, book.sequence):
         raise StartRefused(
             f"{directory}: the journal ends at command {book.sequence}, and the event log beside it knows command {newest}, which "
             f"was durable: the journal's end is gone, or an older copy stands in its place. Put the newer journal back. "

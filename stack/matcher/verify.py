@@ -144,8 +144,8 @@ class Verification:
                 elif stands != events[at : at + EVENT_BYTES]:
                     self._problem(f"event log: event {first + at // EVENT_BYTES} is not what the replay gives")
                     return missing
-        newest = self._log.newest_command(self._engine.events)
-        if newest > max(self._engine.sequence, extent(self._journal)):  # the watermark of a running engine has gone on
+        newest = self._log.newest_command(self._engine.events, self._engine.sequence)
+        if newest > extent(self._journal):  # the watermark of a running engine has gone on
             self._problem(
                 f"event log: it knows command {newest}, which was durable, and the journal ends at {self._engine.sequence}: "
                 "its end is gone, or it is an older copy"
