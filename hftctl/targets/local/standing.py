@@ -114,14 +114,14 @@ def _component(layout: Layout, subject: str, supervisor: Mapping[str, Any] | Non
     process = (supervisor or {"processes": {}})["processes"].get(subject)
     if process is not None and process["status"] != Status.RUNNING:
         return _not_running(layout, subject, process)
-    if process is not None and process["refused"]:
+    if process is not None and process.get("refused"):  # a supervisor of an earlier version does not say it
         said = last_lines(layout, subject)
         return Readiness(
             Answer.FAILED,
             f"{subject} was not replaced, the one before goes on: {process['refused']}"
             f"{f'; it said: {said}' if said else ''}",
         )
-    if process is not None and process["replacing"]:
+    if process is not None and process.get("replacing"):
         return Readiness(Answer.WAITING, f"{subject} starts anew beside the one that goes on serving")
     if record is None or not record.alive:
         if supervisor is None:
