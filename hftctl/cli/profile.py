@@ -74,7 +74,7 @@ def check(profile: Profile = "local", environment: Environment = None, format_: 
     if format_ is Format.JSON:
         output.document("ProfileCheck", {"profile": found.values["name"], "layers": list(found.layers), "valid": True})
     else:
-        output.put(f"{found.values['name']} is right: {', '.join(found.layers)}")
+        output.hanging(f"{found.values['name']} is right:", ", ".join(found.layers), gap=" ")
 
 
 app.command()(profile_docs.schema)

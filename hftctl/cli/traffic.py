@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hftctl.cli import traffic_report
+from hftctl.cli import output, traffic_report
 from hftctl.cli.options import Deployment, Format, Output, duration_s
 from hftctl.errors import NotFound, UsageError
 
@@ -73,6 +73,7 @@ def load(
     words += [] if target_rate is None else ["--target-rate", str(target_rate)]
     words += ["--i-mean"] if i_mean else []
     words += sync_probe(name)
+    output.say(f"{clients} clients for {output.duration(duration)}; Ctrl-C ends it early, with a report")
     report, code = run("stack.traffic.load", name, words, i_mean=i_mean)
     traffic_report.load(report, code, format_)
 
