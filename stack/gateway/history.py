@@ -19,6 +19,10 @@ from stack.settings import Postgres
 
 POOL_MAX = 4
 TIMEOUT_S = 2.0
+STATEMENT_MS_MAX = (
+    1000  # PostgreSQL itself gives the question up: else it would read on for nobody, beside the persister
+)
+TURN_S_MAX = 1.0
 PAUSE_S = 1.0
 
 Order = dict[str, Any]
@@ -39,12 +43,18 @@ _TRADES = """SELECT trade_id, price, quantity, side, time_ns, sequence FROM trad
     WHERE partition = $1 AND symbol = $2 ORDER BY sequence DESC, event_index DESC LIMIT $3"""
 
 
+class TooMuch(Exception):
+    """PostgreSQL works, but not on this question: it says nothing about anybody else's, and is no failure for the breaker."""
+
+
 class History:
     def __init__(self, settings: Postgres) -> None:
         self._settings = settings
         self._pool: asyncpg.Pool | None = None
         failures = (asyncpg.PostgresError, asyncpg.InterfaceError)
         self._breaker = Breaker("PostgreSQL", failures, timeout_s=TIMEOUT_S, pause_s=PAUSE_S)
+        # Taken outside the breaker: who waits for others' long questions has not found PostgreSQL down.
+        self._turns = asyncio.Semaphore(POOL_MAX)
 
     async def close(self) -> None:
         if self._pool is not None:
@@ -75,7 +85,10 @@ class History:
 
     async def checkpoints(self) -> dict[int, int]:
         """The sequence up to which each partition's events are in PostgreSQL; raises Unavailable."""
-        rows = await self._breaker.call(lambda: self._query("SELECT partition, sequence FROM checkpoint", ()))
+        try:
+            rows = await self._breaker.call(lambda: self._query("SELECT partition, sequence FROM checkpoint", ()))
+        except TooMuch as error:
+            raise Unavailable(f"PostgreSQL does not say how far it is: {error}") from error
         return {row["partition"]: row["sequence"] for row in rows}
 
     async def _orders(self, partition: int, sequences: list[int]) -> list[Order]:
@@ -98,10 +111,19 @@ class History:
 
     async def _fetch(self, statement: str, *values: object) -> list[asyncpg.Record]:
         try:
+            async with asyncio.timeout(TURN_S_MAX):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise _too_much(f"its {POOL_MAX} connections are busy with earlier questions") from None
+        try:
             return await self._breaker.call(lambda: self._query(statement, values))
         except Unavailable as error:
             message = f"history is not available: {error}. Orders are taken and live orders can be read (live=true)"
             raise ApiError("history_unavailable", message) from error
+        except TooMuch as error:
+            raise _too_much(str(error)) from error
+        finally:
+            self._turns.release()
 
     async def _query(self, statement: str, values: tuple[object, ...]) -> list[asyncpg.Record]:
         if self._pool is None:
@@ -113,20 +135,32 @@ class History:
                 user=settings.user,
                 password=lambda: Path(settings.password_file).read_text().strip(),
                 min_size=0,
-                max_size=POOL_MAX,
+                max_size=POOL_MAX + 1,  # one for health
                 timeout=TIMEOUT_S,
                 command_timeout=TIMEOUT_S,
-                server_settings={"application_name": "hft gateway"},
+                server_settings={"application_name": "hft gateway", "statement_timeout": str(STATEMENT_MS_MAX)},
             )
             await self._pool
         connection = await self._pool.acquire()
         try:
             return await connection.fetch(statement, *values)  # type: ignore[no-any-return]
+        except asyncpg.QueryCanceledError as error:
+            raise TooMuch(
+                f"no answer found within {STATEMENT_MS_MAX} ms"
+            ) from error  # not one of the breaker's failures
         except (TimeoutError, asyncio.CancelledError):
             connection.terminate()  # else it is given back only when a server that hangs has agreed to the cancel
             raise
         finally:
             await self._pool.release(connection)
+
+
+def _too_much(why: str) -> ApiError:
+    return ApiError(
+        "history_unavailable",
+        f"PostgreSQL works, but this was too much for it: {why}. Ask for fewer (limit, since), for live orders alone (live=true), "
+        "or again later",
+    )
 
 
 def _order(row: asyncpg.Record) -> Order:

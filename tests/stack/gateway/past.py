@@ -46,6 +46,15 @@ def held_open(database: Postgres, order: dict[str, Any]) -> Iterator[None]:
             connection.execute("DELETE FROM events WHERE sequence = %s", (sequence,))
 
 
+@contextmanager
+def locked(database: Postgres) -> Iterator[None]:
+    """No question about events gets anywhere; PostgreSQL works."""
+    with _connected(database) as connection:
+        connection.execute("LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
+        yield
+        connection.rollback()
+
+
 def write(database: Postgres, orders: int) -> None:
     """`orders` orders of alice, one a second: every second one filled in two parts, the others cancelled."""
     with _connected(database) as connection:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import types
 from collections.abc import Callable
+from time import sleep
 
 import pytest
 import redis
@@ -200,10 +201,25 @@ def test_trades_come_from_the_cache_while_it_fills_the_answer(client: Client, sh
     with redis.Redis(port=shared_redis.port) as valkey:
         valkey.lpush("trades:AAPL", json.dumps(cached))
         try:
-            assert client.call("GET", "/trades/AAPL?limit=1")[1] == {"symbol": "AAPL", "trades": [cached]}
+            wanted = {"symbol": "AAPL", "trades": [cached]}
+            # Valkey is given a quarter of a second, and after that is left alone for one: a busy machine may need more than that.
+            assert any(client.call("GET", "/trades/AAPL?limit=1")[1] == wanted or sleep(0.2) for _ in range(50))
             assert client.call("GET", "/trades/AAPL?limit=2")[1] == trades, "one cached trade does not fill the answer"
         finally:
             valkey.delete("trades:AAPL")
+
+
+def test_a_question_too_long_for_postgresql_is_given_up_and_holds_up_nobody_else(
+    client: Client, shared_database: Postgres
+) -> None:
+    with past.locked(shared_database):
+        status, error = client.call("GET", "/orders?account=alice")
+        assert (status, error["code"]) == (503, "history_unavailable")
+        assert "PostgreSQL works" in error["message"]
+        _, health = client.call("GET", "/health")
+        (postgres,) = (part for part in health["components"] if part["component"] == "postgres-0")
+        assert postgres["state"] == "up", "one question does not speak for the server"
+    assert client.call("GET", "/orders?account=alice")[0] == 200
 
 
 def test_a_list_that_takes_too_long_is_given_up_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
