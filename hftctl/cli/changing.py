@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hftctl.cli.confirm import asker, command_with
-from hftctl.cli.options import Deployment, DryRun, Format, LockWait, Output, Timeout, Wait, Yes
+from hftctl.cli.options import Bake, Deployment, DryRun, Format, LockWait, Output, Timeout, Wait, Yes
 
 if TYPE_CHECKING:
     from hftctl.operations.terms import RolloutResult
@@ -53,6 +53,7 @@ def rollback(
     ] = None,
     name: Deployment = None,
     wait: Wait = True,
+    bake: Bake = True,
     timeout: Timeout = None,
     lock_wait: LockWait = 0.0,
     dry_run: DryRun = False,
@@ -72,7 +73,7 @@ def rollback(
     with reporting() as progress:
         result = run(
             name, revision, confirm=asker(yes), progress=progress, timeout_s=timeout, dry_run=dry_run, wait=wait,
-            lock_wait_s=lock_wait, again=command_with(),
+            lock_wait_s=lock_wait, bake=bake, again=command_with(),
         )  # fmt: skip
     show(result, format_)
 

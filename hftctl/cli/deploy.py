@@ -5,6 +5,7 @@ from __future__ import annotations
 from hftctl.cli import output
 from hftctl.cli.confirm import asker, command_with
 from hftctl.cli.options import (
+    Bake,
     DryRun,
     Environment,
     Format,
@@ -25,6 +26,7 @@ def deploy(
     name: Name = None,
     tag: Tag = None,
     wait: Wait = True,
+    bake: Bake = True,
     timeout: Timeout = None,
     lock_wait: LockWait = 0.0,
     dry_run: DryRun = False,
@@ -56,6 +58,7 @@ def deploy(
             timeout_s=timeout,
             dry_run=dry_run,
             wait=wait,
+            bake=bake,
             name=name,
             tag=tag,
             lock_wait_s=lock_wait,

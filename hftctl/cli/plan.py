@@ -9,7 +9,20 @@ import typer
 
 from hftctl.cli import output
 from hftctl.cli.confirm import asker
-from hftctl.cli.options import DryRun, Environment, Format, LockWait, Name, Output, Profile, Tag, Timeout, Wait, Yes
+from hftctl.cli.options import (
+    Bake,
+    DryRun,
+    Environment,
+    Format,
+    LockWait,
+    Name,
+    Output,
+    Profile,
+    Tag,
+    Timeout,
+    Wait,
+    Yes,
+)
 
 
 def plan(
@@ -53,6 +66,7 @@ def plan(
 def apply(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A plan that hftctl plan --save wrote.")],
     wait: Wait = True,
+    bake: Bake = True,
     timeout: Timeout = None,
     lock_wait: LockWait = 0.0,
     dry_run: DryRun = False,
@@ -81,6 +95,7 @@ def apply(
             timeout_s=timeout,
             dry_run=dry_run,
             wait=wait,
+            bake=bake,
             lock_wait_s=lock_wait,
         )
     profile = made.release.profile

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 
     Latest = dict[str, tuple[Progress, float]]  # subject -> its last word, and when it was said (monotonic)
 
-COLOURS = {"ready": "green", "failed": "red", "waiting": "yellow", "reverting": "yellow", "applying": "cyan"}
+COLOURS = {
+    "ready": "green",
+    "failed": "red",
+    "waiting": "yellow",
+    "reverting": "yellow",
+    "applying": "cyan",
+    "baking": "cyan",
+}
 
 
 _live: list[Live] = []  # the one that is drawn now

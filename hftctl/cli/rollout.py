@@ -7,7 +7,7 @@ import typer
 from hftctl.cli import output
 from hftctl.cli.changing import show
 from hftctl.cli.confirm import asker, command_with
-from hftctl.cli.options import Deployment, DryRun, Format, LockWait, Output, Timeout, Wait, Yes
+from hftctl.cli.options import Bake, Deployment, DryRun, Format, LockWait, Output, Timeout, Wait, Yes
 from hftctl.cli.rollout_view import changes, rollout_body
 
 app = typer.Typer(no_args_is_help=True, help="The last rollout: how it stands, going on, going back.")
@@ -43,6 +43,7 @@ def status(name: Deployment = None, format_: Output = Format.TEXT) -> None:
 def go_on(
     name: Deployment = None,
     wait: Wait = True,
+    bake: Bake = True,
     timeout: Timeout = None,
     lock_wait: LockWait = 0.0,
     dry_run: DryRun = False,
@@ -64,7 +65,7 @@ def go_on(
     with reporting() as progress:
         result = run(
             name, confirm=asker(yes), progress=progress, timeout_s=timeout, dry_run=dry_run, wait=wait,
-            lock_wait_s=lock_wait, again=command_with(),
+            lock_wait_s=lock_wait, bake=bake, again=command_with(),
         )  # fmt: skip
     if isinstance(result, StopResult):
         show_down(result, format_, "see what stands: hftctl status")

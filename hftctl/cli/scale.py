@@ -8,13 +8,14 @@ import typer
 
 from hftctl.cli.changing import show
 from hftctl.cli.confirm import asker, command_with
-from hftctl.cli.options import Deployment, DryRun, Format, LockWait, Output, Timeout, Wait, Yes
+from hftctl.cli.options import Bake, Deployment, DryRun, Format, LockWait, Output, Timeout, Wait, Yes
 
 
 def scale(
     wanted: Annotated[list[str], typer.Argument(metavar="COMPONENT=N...", help="How many of what: gateway=4.")],
     name: Deployment = None,
     wait: Wait = True,
+    bake: Bake = True,
     timeout: Timeout = None,
     lock_wait: LockWait = 0.0,
     dry_run: DryRun = False,
@@ -38,7 +39,7 @@ def scale(
     with reporting() as progress:
         result = run(
             name, counts, confirm=asker(yes), progress=progress, timeout_s=timeout, dry_run=dry_run, wait=wait,
-            lock_wait_s=lock_wait, again=command_with(),
+            lock_wait_s=lock_wait, bake=bake, again=command_with(),
         )  # fmt: skip
     show(result, format_)
 

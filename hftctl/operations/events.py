@@ -118,6 +118,8 @@ def _words(begin: dict[str, Any], entry: dict[str, Any]) -> tuple[str, str, str]
             return ("failed", subject, f"{verb}: {failure}") if failure else ("ready", subject, f"{verb}: done")
         case "reverting":
             return "reverting", OPERATORS, f"{verb} {rollout} is taken back: {entry['cause']}"
+        case "baking":
+            return "baking", OPERATORS, f"{verb} {rollout} is watched for {entry['bake']['bake_s']:g} s"
         case "interrupted":
             return "interrupted", OPERATORS, f"{verb} {rollout} was stopped by {entry['how']}"
         case "end":

@@ -27,7 +27,7 @@ from hftctl.targets.base import Target
 class RolloutStatus:
     deployment: str
     target: str
-    state: str  # running | interrupted | ready | reverted | failed | stopped
+    state: str  # running | baking | interrupted | ready | reverted | failed | stopped
     message: str
     rollout: Rollout
     holder: str  # who works on it now
@@ -46,14 +46,17 @@ def rollout_status(name: str | None, *, targets: TargetFactory = open_target) ->
     last, holder = _last(target), target.holder()
     done = f"{len(last.outcomes)} of {len(last.changes)} changes made" if last.changes else "no change made"
     who = f"{last.verb} {last.id} by {last.actor}"
+    baking = bool(last.bake) and not last.reverting
+    watched = f"{who} is baking: its release is recorded and watched for {last.bake['bake_s']:g} s" if baking else ""
     if last.open and holder:
-        return RolloutStatus(target.deployment, target.name, "running", f"{who} is going on, {done}", last, holder)
+        state, message = ("baking", watched) if baking else ("running", f"{who} is going on, {done}")
+        return RolloutStatus(target.deployment, target.name, state, message, last, holder)
     which = f"-p {target.deployment}"
     ways = f"go on: {last.go_on(target.deployment)}; or back to what stood before: hftctl rollout abort {which}"
     if last.open:
         amid = f", amid its revert ({last.reverting})" if last.reverting else ""
         how = f" ({last.interrupted})" if last.interrupted else ""
-        message = f"{who} never ended{how}, {done}{amid}"
+        message = f"{watched}, but nobody watches it{how}" if baking else f"{who} never ended{how}, {done}{amid}"
         return RolloutStatus(target.deployment, target.name, "interrupted", message, last, holder, ways)
     message = f"{who} ended {last.result}{f': {last.message}' if last.message else ''}"
     hint = ways if last.result == "failed" else ""
@@ -87,6 +90,9 @@ def go_on(
             f"cannot go on with {last.verb} {last.id}: its journal does not hold what it was to lead to",
             hint=last.go_on(target.deployment),
         )
+    standing = last_revision(target)
+    if last.bake and standing is not None and standing.rollout == last.id and standing.release.hash != last.to_release:
+        return abort(target.deployment, targets=targets, **asked)  # its bake was lost, the way back begun
     release = Release.from_document(last.release)
     how = request(last.verb, last.why, release, asked, restarts=last.restarts, findings=other_code(release))
     return roll(target, release, how)
@@ -99,8 +105,11 @@ def abort(name: str | None, *, targets: TargetFactory = open_target, **asked: Un
     if target.journal().unsettled() is None:
         return _unchanged(target, last)
     revision = last_revision(target)
+    if revision is not None and last.bake and revision.release.hash == last.to_release:
+        revision = next(one for one in target.revisions() if one.number == last.bake["revision"])
     if revision is not None:
         release = revision.release
+        asked = {**asked, "bake": False}
         why = f"back to revision {revision.number}, from {last.verb} {last.id}"
         return roll(target, release, request("abort", why, release, asked, findings=other_code(release)))
     return _back_to_nothing(target, asked, f"back to nothing, from {last.verb} {last.id}")

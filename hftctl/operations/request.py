@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
+from hftctl.checks import samples
+from hftctl.checks.slo import Sample
 from hftctl.operations.proof import prove_by_order
 from hftctl.operations.terms import Confirm, Report, accept, silent
 from hftctl.plan import saved
@@ -14,6 +16,14 @@ from hftctl.targets.base import Finding, Target
 
 # (target, rollout id, how many partitions, whether PostgreSQL was down before) -> the orders, one per partition
 Prover = Callable[[Target, str, int, bool], Sequence[Mapping[str, Any]]]
+
+Look = Callable[[Target], Sample]
+
+
+def look_at(target: Target) -> Sample:
+    """What a deployment has counted until now. Raises NotFound where that cannot be read."""
+    restarts = [(one.component, one.restarts) for one in target.status()]
+    return samples.of(samples.read(target.endpoint()), restarts)
 
 
 class Asked(TypedDict, total=False):
@@ -26,6 +36,8 @@ class Asked(TypedDict, total=False):
     wait: bool  # False: neither wait for the last component nor prove
     dry_run: bool
     prove: Prover
+    bake: bool  # False: whatever the profile says, the release is not watched once it is recorded
+    look: Look
     again: str  # the command that was typed
 
 
@@ -40,6 +52,8 @@ class Request:
     lock_wait_s: float = 0.0
     wait: bool = True
     dry_run: bool = False
+    bake: bool = True
+    look: Look = look_at
     again: str = ""
     saved: saved.SavedPlan | None = None  # apply exactly this
     restarts: tuple[str, ...] = ()  # subjects to be started anew, wanted or not; nothing else is touched
@@ -67,6 +81,8 @@ def request(
         lock_wait_s=asked.get("lock_wait_s", 0.0),
         wait=asked.get("wait", True),
         dry_run=asked.get("dry_run", False),
+        bake=asked.get("bake", True),
+        look=asked.get("look", look_at),
         again=asked.get("again", ""),
         saved=plan,
         restarts=tuple(restarts),

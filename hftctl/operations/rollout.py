@@ -11,11 +11,12 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from hftctl.errors import HftctlError, Inconclusive, Interrupted, Refused
+from hftctl.operations import bake
 from hftctl.operations.request import Request
 from hftctl.operations.standing import endpoint_of, last_revision
 from hftctl.operations.terms import Confirm, Intention, RolloutResult
@@ -69,7 +70,7 @@ def roll(target: Target, release: Release, request: Request) -> RolloutResult:
         return replace(result, result="planned", findings=findings, duration_s=time.monotonic() - started)
     confirm(request.confirm, _intention(target, release, request, plan, findings))
     with target.lock(request.why, wait_s=request.lock_wait_s):
-        _close_recorded(target)
+        _close_recorded(target, release, request)
         moved = _plan(target, desired, request)
         if (standing := _done_already(target, release, moved, request)) is not None:
             return ended(revision=standing.number, rollout=standing.rollout)
@@ -124,18 +125,28 @@ def _done_already(target: Target, release: Release, plan: Plan, request: Request
     return last if all(target.readiness(change.subject).answer == "ready" for change in plan.changes) else None
 
 
-def _close_recorded(target: Target) -> None:
-    """A kill between recording a revision and ending its rollout leaves nothing to do but to say so."""
-    interrupted = target.journal().interrupted()
-    last = last_revision(target)
-    if interrupted is not None and last is not None and last.rollout == interrupted.id:
-        target.journal().end("ready", "recorded; its end was written by the next command")
+def _close_recorded(target: Target, release: Release, request: Request) -> None:
+    """A kill between recording a revision and ending its rollout leaves nothing to do but to say so.
+
+    One that was killed while its release baked goes on baking it, unless something else is wanted now.
+    """
+    journal, last = target.journal(), last_revision(target)
+    interrupted = journal.interrupted()
+    if interrupted is None or last is None or last.release.hash != interrupted.to_release:
+        return
+    if interrupted.bake and request.bake and bake.unended(interrupted, release, last):
+        return
+    if interrupted.bake:
+        journal.end("ready", f"recorded; {request.verb} ended its bake early")
+    elif last.rollout == interrupted.id:
+        journal.end("ready", "recorded; its end was written by the next command")
 
 
 def _apply(target: Target, release: Release, plan: Plan, request: Request, interrupts: Interrupts) -> dict[str, Any]:
     """From the first journal entry to the last one of a rollout; returns fields of its result."""
     journal = target.journal()
     before = last_revision(target)
+    baking = bake.prepare(target, release, before, request, interrupts)
     rollout = journal.begin(
         new_id(),
         verb=request.verb,
@@ -162,19 +173,31 @@ def _apply(target: Target, release: Release, plan: Plan, request: Request, inter
     try:
         was_down = _without_database(plan, execution)
         proofs, doubt, failure = _bring_up(target, release, plan, request, execution, rollout, was_down)
+        baking = None if doubt else baking  # halted, or without its database: nothing to be learnt from figures
+        if failure is None and baking is not None:
+            journal.baking(baking.document())
+            rollout.bake = baking.document()
         if failure is None:
             revision = _record(target, release, before, request, rollout, proofs, doubt)
-            journal.end("ready", doubt)
+            fields |= {"revision": revision.number, "proofs": proofs}
+            verdict = bake.watch(target, baking, request, interrupts) if baking is not None else bake.Verdict("")
+            if verdict.worse and baking is not None:
+                return fields | _take_back_baked(
+                    target, release, replace(revision, rollout=rollout.id), baking.back, request, execution, verdict
+                )
+            journal.end("ready", doubt or verdict.message)
             outcome = "inconclusive" if doubt else "ready"
-            ended = {"result": outcome, "revision": revision.number, "proofs": proofs, "cause": doubt}
-            return fields | ended | {"pauses": execution.pauses}
+            fields |= {"baked": verdict.message, "pauses": execution.pauses}
+            return fields | {"result": outcome, "cause": doubt}
         return fields | _take_back(target, release, before, execution, failure)
     except (Stopped, KeyboardInterrupt) as error:
         how = error.signal if isinstance(error, Stopped) else f"{interrupts.received or 'SIGINT'} twice"
         journal.interruption(how)
+        begun = f"{len(rollout.intents)} of {len(rollout.changes)} changes begun, none is lost"
+        if rollout.bake and not rollout.reverting:
+            begun = "its release is recorded and stands; nobody watches its bake"
         raise Interrupted(
-            f"{request.verb} of '{target.deployment}' stopped by {how}: {len(rollout.intents)} of "
-            f"{len(rollout.changes)} changes begun, none is lost",
+            f"{request.verb} of '{target.deployment}' stopped by {how}: {begun}",
             hint=f"go on: {rollout.go_on(target.deployment)}; "
             + f"or back to what stood before: hftctl rollout abort -p {target.deployment}",
         ) from error
@@ -240,8 +263,42 @@ def _record(
     return revision
 
 
+def _take_back_baked(
+    target: Target,
+    release: Release,
+    standing: Revision,
+    number: int,
+    request: Request,
+    execution: Execution,
+    verdict: bake.Verdict,
+) -> dict[str, Any]:
+    """The release before as the newest revision, before anything is taken back: from then on `start` leads there too."""
+    before = next(revision for revision in target.revisions() if revision.number == number)
+    why = f"back to revision {number}: {verdict.message}"
+    back = Revision(standing.number + 1, before.release, time.time_ns(), actor(), why, standing.rollout)
+    target.record(back)
+
+    def prove() -> tuple[str, ...]:
+        try:
+            proofs = request.prove(target, f"{standing.rollout}-back", len(before.release.profile["partitions"]), False)
+        except HftctlError as error:
+            return (f"revision {back.number} stands, but its proof by an order failed: {error.message}",)
+        target.record(replace(back, proof={"orders": list(proofs)}))
+        return ()
+
+    failure = Failure("bake", verdict.message, last_logs(target, ""))
+    fields = _take_back(target, release, before, execution, failure, check=prove)
+    return fields | {"revision": back.number, "proofs": ()}
+
+
 def _take_back(
-    target: Target, release: Release, before: Revision | None, execution: Execution, failure: Failure
+    target: Target,
+    release: Release,
+    before: Revision | None,
+    execution: Execution,
+    failure: Failure,
+    *,
+    check: Callable[[], tuple[str, ...]] = tuple,
 ) -> dict[str, Any]:
     cause: dict[str, Any] = {"cause": failure.cause, "evidence": failure.evidence}
     if before is not None and before.release.hash == release.hash:
@@ -257,6 +314,7 @@ def _take_back(
         except (HftctlError, OSError) as error:
             left = (f"the configuration of revision {before.number} could not be written: {error}",)
     left += execution.revert(failure)
+    left += () if left else check()
     target.journal().end("failed" if left else "reverted", failure.cause)
     return cause | {"result": "failed" if left else "reverted", "left": left}
 

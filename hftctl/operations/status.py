@@ -65,6 +65,11 @@ def status(name: str | None, *, targets: TargetFactory = open_target) -> StatusR
     stopped = last is not None and last.verb == "stop"
     components = tuple(_as_wanted(component, stopped) for component in target.status())
     interrupted = last if last is not None and last.open else None
+    findings: tuple[Finding, ...] = ()
+    if interrupted is not None and interrupted.bake and (holder := target.holder()):
+        said = f"is watched while it bakes, {interrupted.verb} {interrupted.id}; {holder}"
+        findings = (Finding("ok", "release", said, f"hftctl rollout status -p {target.deployment}"),)
+        interrupted = None  # all its changes are made
     partitions = () if stopped else tuple(_ask(target, partition) for partition in engines(components))
     differing: Sequence[Change] = ()
     if revision is not None and not stopped:
@@ -81,7 +86,12 @@ def status(name: str | None, *, targets: TargetFactory = open_target) -> StatusR
         components=components,
         partitions=partitions,
         rollout=interrupted,
-        findings=(*_plain_engines(partitions), *_slow_engines(partitions), *_drifted(differing, target.deployment)),
+        findings=(
+            *findings,
+            *_plain_engines(partitions),
+            *_slow_engines(partitions),
+            *_drifted(differing, target.deployment),
+        ),
         hint=hint,
     )
 

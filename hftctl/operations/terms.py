@@ -59,6 +59,7 @@ class RolloutResult:
     proofs: tuple[Mapping[str, Any], ...] = ()  # per partition: the order it proved itself with
     findings: tuple[Finding, ...] = ()
     pauses: Mapping[str, float] = field(default_factory=dict)  # component that ran once only -> milliseconds without it
+    baked: str = ""  # what was seen while the release was watched
 
     @property
     def error(self) -> HftctlError | None:

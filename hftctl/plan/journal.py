@@ -41,6 +41,9 @@ class Rollout:
     intents: set[int] = field(default_factory=set)  # indices of changes that were, or may have been, applied
     outcomes: dict[int, str] = field(default_factory=dict)  # index -> "" when it became ready, else the failure
     reverting: str = ""  # the cause, once a revert began
+    bake: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # once it is watched: for how long, and where it leads back to
     again: str = ""  # the command that made it
     release: Mapping[str, Any] = field(default_factory=dict)  # document of what it leads to, so that anybody can go on
     restarts: tuple[str, ...] = ()  # subjects that are started anew whether they differ or not
@@ -166,6 +169,10 @@ class RolloutJournal:
     def reverting(self, cause: str) -> None:
         self._append({"entry": "reverting", "cause": cause})
 
+    def baking(self, bake: Mapping[str, Any]) -> None:
+        """Before its release is recorded: from here on only a bake that ended says that the release stays."""
+        self._append({"entry": "baking", "bake": bake})
+
     def interruption(self, how: str) -> None:
         """A note that somebody stopped the rollout; it stays open."""
         self._append({"entry": "interrupted", "how": how})
@@ -266,6 +273,8 @@ def _advance(rollout: Rollout, entry: Mapping[str, Any]) -> None:
             rollout.outcomes[entry["change"]] = entry["failure"]
         case "reverting":
             rollout.reverting = entry["cause"]
+        case "baking":
+            rollout.bake = entry["bake"]
         case "interrupted":
             rollout.interrupted = entry["how"]
         case "end":

@@ -33,6 +33,10 @@ def problems(profile: Profile) -> Iterator[Problem]:
     yield from _partitions(profile)
     if profile.engine.segment_bytes % 4096:
         yield Problem(("engine", "segment_bytes"), f"{profile.engine.segment_bytes} is not a multiple of 4096")
+    if profile.rollout.bake_s and not profile.monitoring.enable_prometheus:
+        yield Problem(
+            ("rollout", "bake_s"), "a bake reads the metrics: write monitoring.enable_prometheus: true, or bake_s: 0"
+        )
     yield from _accounts(profile)
     symbols: set[str] = set()
     for index, instrument in enumerate(profile.instruments):

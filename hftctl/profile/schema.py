@@ -119,6 +119,41 @@ class Rollout(Section):
     timeout_s: int = Field(
         default=120, ge=1, le=86_400, description="seconds a rollout waits for readiness before it reverts"
     )
+    bake_s: int = Field(
+        default=0,
+        ge=0,
+        le=86_400,
+        description="seconds that a new release is watched after it was recorded, and reverted when it does worse than the keys "
+        "below allow; 0: it is not",
+    )
+    min_requests: int = Field(
+        default=500, ge=1, le=1_000_000_000, description="requests from which on a release that bakes is judged by them"
+    )
+    max_error_ratio: float = Field(
+        default=0.01,
+        ge=0.0,
+        le=1.0,
+        description="share of orders turned away with 429, and of requests that failed, allowed while a release bakes",
+    )
+    max_p99_us: int = Field(
+        default=50_000,
+        ge=1,
+        le=60_000_000,
+        description="p99 of orders in microseconds, at the engine's door and at the gateways, allowed while a release bakes",
+    )
+    max_lag_s: int = Field(
+        default=60, ge=1, le=86_400, description="seconds that a persister may be behind while a release bakes"
+    )
+    max_restarts: int = Field(
+        default=0, ge=0, le=1_000, description="times that components may die while a release bakes, all together"
+    )
+    max_times_worse: float = Field(
+        default=5.0,
+        ge=1.0,
+        le=1_000.0,
+        description="how many times the p99 of just before the rollout a release that bakes may have; below a tenth of max_p99_us "
+        "all is well, and what was above its limit before may be so many times worse",
+    )
 
 
 class Instrument(Section):
