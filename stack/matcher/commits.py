@@ -1,8 +1,9 @@
 """When and where groups are synced: inline while the disk is fast, in a thread while it is not.
 
-One commit runs at a time and takes all groups closed so far. Inline costs no wake-up; but a sync that takes longer than
-SYNC_INLINE_MAX_S would keep the event loop from answering (429, reads, health), so after a slow one the next goes to a
-thread, until one there is fast again.
+One commit runs at a time and takes all groups closed so far. Inline costs no wake-up; but syncs that take longer than
+SYNC_INLINE_MAX_S keep the event loop from answering (429, reads, health). So after SLOW_IN_A_ROW_S of them, without a fast
+one between, the next go to a thread, until one there is fast again. One slow sync among fast ones is most often a processor
+that was given to somebody else, and a thread would wait for it just as long, and for the GIL besides.
 
 Whatever goes wrong on the way to the disk, or before everything durable was said, ends it for good: to go on would write
 the same records once more. Only the next start, which reads the disk, knows where the journal stands.
@@ -14,7 +15,8 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+from threading import Thread
 
 from stack.matcher.journal_files import JournalFiles
 from stack.matcher.sequencer import Group
@@ -22,6 +24,7 @@ from stack.matcher.sequencer import Group
 logger = logging.getLogger(__name__)
 
 SYNC_INLINE_MAX_S = 0.001
+SLOW_IN_A_ROW_S = 0.008
 WATERMARK_IDLE_S = 0.010
 
 
@@ -41,10 +44,12 @@ class Commits:
         self._on_durable = on_durable
         self._on_failed = on_failed
         self._loop = asyncio.get_running_loop()
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self._thread: _SyncThread | None = None  # begun when it is first needed
         self._closed: deque[Group] = deque()
-        self._running: asyncio.Future[float] | None = None
+        self._running: list[Group] | None = None  # what the thread commits
+        self._ended: asyncio.Future[None] | None = None  # of whoever waits for that
         self._sync_s = 0.0  # how long the last one took
+        self._slow_s = 0.0  # how long the newest slow ones took together
         self._idle_armed = False
         self._commits_since_idle = 0
         self._failed = False
@@ -71,26 +76,36 @@ class Commits:
 
     def _commit(self, groups: list[Group]) -> None:
         recorded = [group for group in groups if group.sequence]
-        if self._sync_s >= SYNC_INLINE_MAX_S:
-            self._running = self._loop.run_in_executor(self._executor, self._journal.commit, recorded)
-            self._running.add_done_callback(lambda done: self._committed(done, groups))
+        if self._slow_s >= SLOW_IN_A_ROW_S:
+            if self._thread is None:
+                self._thread = _SyncThread(self._journal, self._loop, self._committed)
+            self._running = groups
+            self._thread.commit(recorded)
             return
         try:
-            self._sync_s = self._journal.commit(recorded)
+            took_s = self._journal.commit(recorded)
         except Exception as error:
             self._fail("cannot write the journal", error)
             return
+        self._took(took_s)
         self._durable(groups)
 
-    def _committed(self, done: asyncio.Future[float], groups: list[Group]) -> None:
-        self._running = None
-        error = done.exception()
-        if error is not None:
-            self._fail("cannot write the journal", error)
+    def _committed(self, outcome: float | Exception) -> None:
+        """By the thread. A float: how many seconds the sync took."""
+        groups, self._running = self._running, None
+        if self._ended is not None:
+            self._ended.set_result(None)
+            self._ended = None
+        if isinstance(outcome, Exception):
+            self._fail("cannot write the journal", outcome)
             return
-        self._sync_s = done.result()
-        self._durable(groups)
+        self._took(outcome)
+        self._durable(groups or [])
         self.flush()
+
+    def _took(self, sync_s: float) -> None:
+        self._sync_s = sync_s
+        self._slow_s = self._slow_s + sync_s if sync_s >= SYNC_INLINE_MAX_S else 0.0
 
     def _durable(self, groups: list[Group]) -> None:
         if self._failed:
@@ -141,9 +156,43 @@ class Commits:
         """Commit what was added, sync the watermark, close the files."""
         self.flush()
         while self._running is not None:
-            await asyncio.wait([self._running])  # its end flushes again
-        self._executor.shutdown(wait=not self._failed)
+            self._ended = self._loop.create_future()
+            await self._ended  # it flushes again before we go on
+        if self._thread is not None:
+            self._thread.stop()
         if not self._failed:
             self._journal.commit([])
         self._failed = True  # nothing may follow
         self._journal.close()
+
+
+class _SyncThread:
+    """Commits one after the other. One wake-up there and one back, no futures."""
+
+    def __init__(
+        self, journal: JournalFiles, loop: asyncio.AbstractEventLoop, done: Callable[[float | Exception], None]
+    ) -> None:
+        self._journal = journal
+        self._loop = loop
+        self._done = done
+        self._next: SimpleQueue[list[Group] | None] = SimpleQueue()
+        self._thread = Thread(target=self._run, name="journal", daemon=True)  # `close` waits, nothing else needs to
+        self._thread.start()
+
+    def commit(self, groups: list[Group]) -> None:
+        """`done` is called in the loop."""
+        self._next.put(groups)
+
+    def stop(self) -> None:
+        """While no commit runs."""
+        self._next.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (groups := self._next.get()) is not None:
+            outcome: float | Exception
+            try:
+                outcome = self._journal.commit(groups)
+            except Exception as error:
+                outcome = error
+            self._loop.call_soon_threadsafe(self._done, outcome)

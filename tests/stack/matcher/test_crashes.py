@@ -154,7 +154,7 @@ def test_a_sync_error_is_for_good_even_when_the_disk_recovers(
         assert (await submit(partition, new("a")))[0] == Outcome.DONE
         await asyncio.sleep(0.05)  # the idle sync of the watermark is over
         if slow:
-            partition._commits._sync_s = 1.0
+            partition._commits._slow_s = 1.0
         failing[0] = True
         before = calls[0]
         replies = [submit(partition, new(f"b{number}")) for number in range(3)]

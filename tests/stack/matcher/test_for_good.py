@@ -56,7 +56,7 @@ def in_the_second_write(partition: Partition, patch: pytest.MonkeyPatch) -> None
 
 
 def in_a_thread(partition: Partition, patch: pytest.MonkeyPatch) -> None:
-    partition._commits._sync_s = 1.0  # the last sync was slow
+    partition._commits._slow_s = 1.0  # the last sync was slow
     in_the_second_write(partition, patch)
 
 

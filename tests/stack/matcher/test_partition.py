@@ -10,8 +10,9 @@ import pytest
 from msgspec.structs import replace
 
 from engine.records import Command, CommandKind, EventKind, Reason, Side
-from stack.matcher import journal_files
+from stack.matcher import commits, journal_files
 from stack.matcher.partition import Partition
+from stack.matcher.sequencer import Group
 from stack.settings import EngineSettings
 from stack.wire.frames import Outcome
 from tests.stack.matcher.engines import Taken, cancel, new, submit, with_partition
@@ -165,7 +166,7 @@ def test_a_stalled_disk_gives_busy_at_the_limit_while_the_loop_goes_on(
     disk = SlowDisk(monkeypatch)
 
     async def test(partition: Partition) -> None:
-        partition._commits._sync_s = 1.0  # the last sync was slow, so the next one runs in a thread
+        partition._commits._slow_s = 1.0  # the last sync was slow, so the next one runs in a thread
         disk.open.clear()
         replies = [submit(partition, new(f"a{number}", price=1 + number)) for number in range(10)]
         await asyncio.to_thread(disk.waiting.wait, 20)
@@ -184,6 +185,29 @@ def test_a_stalled_disk_gives_busy_at_the_limit_while_the_loop_goes_on(
         assert seen == [25]
 
     with_partition(replace(settings, max_unacknowledged=20), test)
+
+
+def test_syncs_go_to_a_thread_after_several_slow_ones_and_come_back_after_a_fast_one(settings: EngineSettings) -> None:
+    took_s = [0.002, 0.0005, 0.002, 0.005, 0.001, 0.002, 0.0005, 0.0005]
+    threads: list[str] = []
+
+    async def test(partition: Partition) -> None:
+        real = partition.journal.commit
+
+        def commit(groups: list[Group]) -> float:
+            real(groups)
+            threads.append(threading.current_thread().name)
+            return took_s[len(threads) - 1]
+
+        partition.journal.commit = commit  # type: ignore[method-assign]
+        for number in range(len(took_s)):
+            assert (await submit(partition, new(f"a{number}", price=1 + number)))[0] == Outcome.DONE
+        partition.journal.commit = real  # type: ignore[method-assign]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(commits, "WATERMARK_IDLE_S", 3600.0)
+        with_partition(settings, test)
+    assert [name == "journal" for name in threads] == [False] * 5 + [True] * 2 + [False]
 
 
 def test_replies_come_in_the_order_of_their_commands(settings: EngineSettings) -> None:
