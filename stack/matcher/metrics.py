@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+from bisect import bisect_left
+from collections import Counter as Counts
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -108,11 +111,15 @@ class Metrics:
             if count > published:
                 _REFUSALS.labels(str(partition.number), Reason(reason).name.lower()).inc(count - published)
                 self._refusals[reason] = count
-        for sample in tally.take_samples():
-            self._sync.observe(sample.sync_s)
-            self._group.observe(sample.commands)
-            if sample.decision_ns and (self._rate >= 1 or random.random() < self._rate):
-                self._decision.observe(sample.decision_ns / 1e9)
+        samples = tally.take_samples()
+        _observe(self._sync, [sample.sync_s for sample in samples])
+        _observe(self._group, [sample.commands for sample in samples])
+        decisions = [
+            sample.decision_ns / 1e9
+            for sample in samples
+            if sample.decision_ns and (self._rate >= 1 or random.random() < self._rate)
+        ]
+        _observe(self._decision, decisions)
         for name, value in (
             ("live_orders", partition.engine.live),
             ("halted", partition.halted),
@@ -132,3 +139,12 @@ class Metrics:
             ("decision_latency_exceeded", partition.latency.exceeded),
         ):
             self._gauges[name].set(value)
+
+
+def _observe(histogram: Histogram, values: Sequence[float]) -> None:
+    """What `observe` does for one value, for all of them: each change of a value costs several microseconds."""
+    if not values:
+        return
+    histogram._sum.inc(sum(values))
+    for place, count in Counts(bisect_left(histogram._upper_bounds, value) for value in values).items():
+        histogram._buckets[place].inc(count)
