@@ -70,6 +70,7 @@ class Watch:
             with suppress(LinkLost, QueryRefused, TimeoutError):
                 async with asyncio.timeout(SLOW_S):
                     await self._look()
+            self._publish()
             self._tell()
             await asyncio.sleep(LOOK_S)
 
@@ -82,8 +83,10 @@ class Watch:
 
     def _lag(self, behind: int, oldest_ns: int) -> None:
         self._behind, self._oldest_ns = behind, oldest_ns
-        metrics.lag_events.labels(*self._labels).set(behind)
-        age_s = time.time() - oldest_ns / 1e9 if oldest_ns else 0.0
+
+    def _publish(self) -> None:
+        metrics.lag_events.labels(*self._labels).set(self._behind)
+        age_s = time.time() - self._oldest_ns / 1e9 if self._oldest_ns else 0.0
         metrics.lag_seconds.labels(*self._labels).set(max(age_s, 0.0))
 
     def _fails(self, what: str, why: str, shown: str = "") -> None:
