@@ -28,6 +28,9 @@ def main() -> int:
         Path(settings.metrics_dir).mkdir(parents=True, exist_ok=True)
         # Read once, when prometheus_client is imported: so before anything that imports it.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = settings.metrics_dir
+        from stack.metric_files import allocate_ahead
+
+        allocate_ahead()
     from stack.gateway.serve import run
 
     return run(settings)

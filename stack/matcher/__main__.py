@@ -30,6 +30,9 @@ def main() -> int:
             Path(os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", settings.metrics_dir)).mkdir(
                 parents=True, exist_ok=True
             )
+            from stack.metric_files import allocate_ahead
+
+            allocate_ahead()
     except (OSError, msgspec.DecodeError) as error:
         print(f"engine: cannot use the settings {config}: {error}", file=sys.stderr)
         return EXIT_REFUSED

@@ -88,6 +88,9 @@ def main(arguments: list[str] | None = None) -> int:
     if settings.metrics_enabled:
         Path(settings.metrics_dir).mkdir(parents=True, exist_ok=True)
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = settings.metrics_dir
+        from stack.metric_files import allocate_ahead
+
+        allocate_ahead()
     try:
         return uvloop.run(serve(settings))
     except Exception:
