@@ -7,7 +7,7 @@ clocks   an engine runs under libfaketime while the clock goes an hour on, back,
 stops    SIGSTOP of each process for a while: requests wait or are told to (429, 503, 504), none is answered wrongly, memory
          stays bounded, and afterwards everything goes on
 slow     every sync takes 50 ms: orders go on, health answers, and beyond max_unacknowledged there is 429 with Retry-After
-files    an engine may open only a few more files: new connections wait, those that stand are served, the processor is left alone
+files    a component may open only a few more files: new connections wait, those that stand are served, none of them spins
 
 After each case the history checker compares what the clients were told with the journal, the rows and the books.
 """
@@ -27,6 +27,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import psutil
 
 from tests.faults import shim
 from tests.faults.clients import Connection, Crowd
@@ -57,15 +59,17 @@ def missing() -> str:
 
 
 def answered(history: list[Operation]) -> Counter[str]:
-    return Counter(f"{o.status} {o.response.get('code', '')}".strip() if o.status else "no answer" for o in history)
+    """Without those that still wait for theirs."""
+    told = [o for o in history if o.status or o.gave_up]
+    return Counter(f"{o.status} {o.response.get('code', '')}".strip() if o.status else "no answer" for o in told)
 
 
 class Scene:
     """A stack, a crowd that trades all the time, and cases that happen to it one after the other."""
 
-    def __init__(self, stack: Stack, seed: int) -> None:
+    def __init__(self, stack: Stack, seed: int, pause_s: float) -> None:
         self.stack = stack
-        self.crowd = Crowd(stack.http, seed)
+        self.crowd = Crowd(stack.http, seed, pause_s=pause_s)
         self.cases: list[Case] = []
 
     async def during(self, fault: str, act: Callable[[Case], Awaitable[None]]) -> None:
@@ -84,6 +88,7 @@ class Scene:
         for name, pid in (await asyncio.to_thread(self.stack.pids)).items():
             if pids.get(name) not in (pid, None):
                 case.problems.append(f"{fault}: {name} was restarted")
+        print(f"{fault}: {dict(case.statuses)} {case.facts} {case.problems or ''}", file=sys.stderr, flush=True)
 
     async def _settled(self) -> None:
         """A new acknowledgement of an order sent after now."""
@@ -93,11 +98,11 @@ class Scene:
                 await asyncio.sleep(0.05)
 
 
-async def play(stack: Stack, seed: int, acts: Callable[[Scene], Awaitable[None]]) -> list[Case]:
+async def play(stack: Stack, seed: int, acts: Callable[[Scene], Awaitable[None]], pause_s: float = 0.0) -> list[Case]:
     """Deploy, trade, let `acts` happen, check everything, destroy."""
     try:
         await asyncio.to_thread(stack.deploy)
-        scene = Scene(stack, seed)
+        scene = Scene(stack, seed, pause_s)
         async with asyncio.TaskGroup() as group:
             group.create_task(scene.crowd.run(CLIENTS))
             try:
@@ -178,22 +183,32 @@ async def stops(stop_s: float, names: tuple[str, ...] = STOPPED) -> list[Case]:
             async def stop(case: Case, name: str = name) -> None:
                 pids = await asyncio.to_thread(scene.stack.pids)
                 before = {one: _resident_kib(pid) for one, pid in pids.items()}
-                os.kill(pids[name], signal.SIGSTOP)
+                halted = _family(name, pids[name])
+                for pid in halted:
+                    os.kill(pid, signal.SIGSTOP)
                 try:
                     await asyncio.sleep(stop_s)
                     grown = {one: _resident_kib(pid) - before[one] for one, pid in pids.items()}
                 finally:
-                    os.kill(pids[name], signal.SIGCONT)
+                    for pid in halted:
+                        os.kill(pid, signal.SIGCONT)
                 case.facts["grown_mib_max"] = round(max(grown.values()) / 1024)
                 if case.facts["grown_mib_max"] > GROWN_MIB_MAX:
                     case.problems.append(f"{name} stopped: memory grew by {grown} KiB")
 
             await scene.during(f"{name} stopped for {stop_s:g} s", stop)
 
-    return await play(Stack.make("stops"), 2, acts)
+    return await play(Stack.make("stops"), 2, acts, STOPS_PAUSE_S)
 
 
 GROWN_MIB_MAX = 256
+STOPS_PAUSE_S = 0.1  # minutes at full speed would be hours for the history checker
+
+
+def _family(name: str, pid: int) -> list[int]:
+    """A server and its workers; of the supervisor nobody else, for all are its children."""
+    children = [] if name == "supervisor" else psutil.Process(pid).children(recursive=True)
+    return [pid, *(child.pid for child in children)]
 
 
 def _resident_kib(pid: int) -> int:
@@ -237,29 +252,45 @@ async def slow(slow_s: float) -> list[Case]:
         disk.close()
 
 
-async def files(hold_s: float) -> list[Case]:
+async def files(hold_s: float, names: tuple[str, ...] = ("engine-0", "gateway-1", "nginx")) -> list[Case]:
     async def acts(scene: Scene) -> None:
-        async def exhaust(case: Case) -> None:
-            pid = (await asyncio.to_thread(scene.stack.pids))["engine-0"]
-            before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-            open_now = len(list(Path(f"/proc/{pid}/fd").iterdir()))
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, (open_now + 2, before[1]))
-            connections = []
-            try:
-                address = str(scene.stack.folder / "run" / "engine-0.link.sock")
-                for _ in range(20):
-                    connections.append(await asyncio.open_unix_connection(address))
-                busy_s = _processor_s(pid)
-                await asyncio.sleep(hold_s)
-                case.facts["processor_share"] = round((_processor_s(pid) - busy_s) / hold_s, 2)
-            finally:
-                resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
-                for _, writer in connections:
-                    writer.close()
+        for name in names:
 
-        await scene.during("the engine may open two more files, and twenty want in", exhaust)
+            async def exhaust(case: Case, name: str = name) -> None:
+                family = _family(name, (await asyncio.to_thread(scene.stack.pids))[name])
+                before = {pid: resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in family}
+                for pid, (_, most) in before.items():
+                    open_now = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+                    resource.prlimit(pid, resource.RLIMIT_NOFILE, (open_now + 2, most))
+                connections = []
+                try:
+                    for _ in range(20):
+                        connections.append(await _connect(scene.stack, name))
+                    busy_s = sum(map(_processor_s, family))
+                    served = sum(o.status in (200, 201) for o in scene.crowd.history)
+                    await asyncio.sleep(hold_s)
+                    case.facts["processor_share"] = round((sum(map(_processor_s, family)) - busy_s) / hold_s, 2)
+                    case.facts["served"] = sum(o.status in (200, 201) for o in scene.crowd.history) - served
+                finally:
+                    for pid, limits in before.items():
+                        resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+                    for _, writer in connections:
+                        writer.close()
+                if not case.facts["served"]:
+                    case.problems.append(f"{name} without files: connections that stood were not served")
+                if case.facts["processor_share"] > 0.8:
+                    case.problems.append(f"{name} without files: it spins, {case.facts['processor_share']} processors")
 
-    return await play(Stack.make("files"), 4, acts)
+            await scene.during(f"{name} may open two more files, and twenty want in", exhaust)
+
+    return await play(Stack.make("files"), 4, acts, 0.02)
+
+
+async def _connect(stack: Stack, name: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    if name == "nginx":
+        return await asyncio.open_connection("127.0.0.1", stack.http)
+    socket = {"engine-0": "engine-0.link.sock", "gateway-1": "gateway-1.sock"}[name]
+    return await asyncio.open_unix_connection(str(stack.folder / "run" / socket))
 
 
 def _processor_s(pid: int) -> float:

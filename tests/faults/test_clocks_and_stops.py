@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.faults.clocks_and_stops import Case, clocks, missing, slow
+from tests.faults.clocks_and_stops import Case, clocks, files, missing, slow, stops
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(180), pytest.mark.skipif(bool(missing()), reason=missing())]
 
@@ -23,3 +23,18 @@ def test_a_clock_that_jumps_takes_recorded_time_never_back():
 def test_a_slow_disk_is_told_as_429_and_health_goes_on():
     cases = asyncio.run(slow(3.0))
     assert problems(cases) == []
+
+
+@pytest.mark.stack
+def test_a_process_that_stands_still_is_waited_for_and_nothing_is_lost():
+    """The supervisor and nginx have their turn in the long form."""
+    cases = asyncio.run(stops(3.0, ("engine-0", "gateway-1", "persister-0", "postgres-0", "redis")))
+    assert problems(cases) == []
+    assert len(cases) == 6
+
+
+@pytest.mark.stack
+def test_without_files_left_what_stands_is_served_and_nobody_spins():
+    cases = asyncio.run(files(2.0))
+    assert problems(cases) == []
+    assert len(cases) == 4
