@@ -19,6 +19,8 @@ from hftctl.plan.journal import Rollout, RolloutJournal
 
 POLL_S = (0.01, 0.02, 0.05, 0.1)  # then 0.1: a part that starts in 50 ms is not waited for in seconds
 
+SAID_LINES = 3  # of a part that does not get ready, in the sentence that says so
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -149,9 +151,9 @@ class Execution:
             if now.answer is Answer.FAILED:
                 return self._failure(subject, now.message)
             if at - heard_at >= self._limits.no_activity_s:
-                return self._failure(subject, f"{now.message} (nothing new for {at - heard_at:.0f} s)")
+                return self._given_up(subject, f"{now.message} (nothing new for {at - heard_at:.0f} s)")
             if at >= self._deadline:
-                return self._failure(subject, f"not ready after {self._limits.timeout_s:g} s: {now.message}")
+                return self._given_up(subject, f"not ready after {self._limits.timeout_s:g} s: {now.message}")
             self._stop_if_asked()
             time.sleep(POLL_S[min(polls, len(POLL_S) - 1)])
             polls += 1
@@ -201,10 +203,19 @@ class Execution:
             return self._failure(change.subject, _sentence(error))
         return None
 
-    def _failure(self, subject: str, cause: str) -> Failure:
+    def _given_up(self, subject: str, cause: str) -> Failure:
+        """It lives and does not get ready: what keeps it is known to itself alone, so its last words are the cause."""
+        evidence = tuple(self._evidence(subject))
+        lines = [line.removeprefix(f"{subject}: ") for line in evidence]
+        # One that goes on serving beside it speaks too: what is in order is not the cause.
+        troubles = [line for line in lines if not line.startswith(("info ", "debug "))]
+        said = " | ".join((troubles or lines)[-SAID_LINES:])
+        return self._failure(subject, f"{cause}{f'; it said: {said}' if said else ''}", evidence)
+
+    def _failure(self, subject: str, cause: str, evidence: tuple[str, ...] | None = None) -> Failure:
         self._say(subject, "failed", cause)
         named = cause if cause.startswith(subject) else f"{subject}: {cause}"
-        return Failure(subject, named, tuple(self._evidence(subject)))
+        return Failure(subject, named, tuple(self._evidence(subject)) if evidence is None else evidence)
 
     def _stop_if_asked(self) -> None:
         if self._interrupts.received and not self._reverting:

@@ -9,6 +9,7 @@ import httpx
 import psycopg
 import pytest
 
+from hftctl.operations.changing import restart
 from hftctl.operations.deploy import deploy
 from hftctl.targets.local import LocalTarget
 from tests.ports import free_ports
@@ -109,9 +110,33 @@ def test_one_that_never_gets_ready_is_given_up_when_its_time_is_up(tried):
     def spoil(spec):
         spec["settings"]["partitions"][0]["link_socket"] = "nowhere.sock"
 
-    result = tried("gateway-1", spoil, timeout_s=5)
-    assert result.cause.startswith("gateway-1: not ready after 5 s: ")
+    result = tried("gateway-1", spoil, timeout_s=8)
+    assert result.cause.startswith("gateway-1: not ready after 8 s: ")
+    assert "it said: " in result.cause
+    assert "waits for engines at nowhere.sock" in result.cause, "what keeps it stands in the first line"
     assert any("nowhere.sock" in line for line in result.evidence), result.evidence
+
+
+def test_a_restart_whose_next_process_never_gets_ready_ends_and_keeps_the_one_before(stack):
+    def spoil(spec):
+        spec["settings"]["partitions"][0]["link_socket"] = "nowhere.sock"
+
+    stack.until_ready()
+    before = stack.pids()["gateway-1"]
+    with _client(stack) as answers:
+        result = restart(
+            stack.target.deployment,
+            ["gateway-1"],
+            targets=lambda _t, name: Spoiled(name, "gateway-1", spoil),
+            timeout_s=8,
+        )
+    assert (result.result, result.error.exit_code) == ("failed", 4)
+    assert result.cause.startswith("gateway-1: not ready after 8 s: ")
+    assert "waits for engines at nowhere.sock" in result.error.message.splitlines()[0]
+    assert set(answers) <= {200, 201}
+    assert stack.deploy().result == "ready"
+    assert stack.pids()["gateway-1"] == before, "it was never touched, and the one beside it is gone"
+    stack.trade()
 
 
 def test_a_port_that_is_refused_is_named_and_nginx_goes_on(tried, stack):

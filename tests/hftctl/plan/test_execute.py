@@ -102,6 +102,15 @@ def test_the_time_limit_names_what_was_waited_for(execute):
     assert execution.apply().cause == "a: not ready after 0.05 s: is starting"
 
 
+def test_what_does_not_get_ready_is_told_with_its_own_last_trouble(execute):
+    parts = Parts(answers={"a": [(Answer.WAITING, "is starting")]})
+    lines = ["a: warning waits for b", "a: info answers as ever"]
+    execution, _, _ = execute(parts, {"a": {}}, evidence=lambda _subject: lines, timeout_s=0.05)
+    failure = execution.apply()
+    assert failure.cause == "a: not ready after 0.05 s: is starting; it said: warning waits for b"
+    assert failure.evidence == tuple(lines)
+
+
 def test_silence_fails_before_the_time_limit(execute):
     parts = Parts(answers={"a": [(Answer.WAITING, "is starting")]})
     execution, _, _ = execute(parts, {"a": {}}, timeout_s=3600, no_activity_s=0.05)
