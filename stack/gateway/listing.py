@@ -11,7 +11,7 @@ import asyncio
 import base64
 import binascii
 import heapq
-from collections.abc import Container
+from collections.abc import Awaitable, Callable, Container
 from typing import Any
 
 import msgspec
@@ -56,22 +56,17 @@ async def list_orders(
 ) -> tuple[list[Order], str | None]:
     """At most `limit` orders, and the cursor of the next page."""
     numbers = list(gateway.partitions)
-    try:
-        async with asyncio.timeout(LIST_S_MAX):
-            pages = await asyncio.gather(
-                *(
-                    _of_partition(
-                        gateway, gateway.partitions[number], account, start.after.get(number, 0), since_ns, limit, live
-                    )
-                    for number in numbers
+    pages = await _while_engines_stay(
+        gateway,
+        lambda: asyncio.gather(
+            *(
+                _of_partition(
+                    gateway, gateway.partitions[number], account, start.after.get(number, 0), since_ns, limit, live
                 )
+                for number in numbers
             )
-    except TimeoutError:
-        raise ApiError(
-            "history_unavailable",
-            f"the list was not there within {LIST_S_MAX:g} s, all its questions together: ask for fewer (limit, since), for live "
-            "orders alone (live=true), or again later",
-        ) from None
+        ),
+    )
     merged = heapq.merge(
         *([(_place(order), number, order) for order in page] for number, page in zip(numbers, pages, strict=True))
     )
@@ -83,6 +78,25 @@ async def list_orders(
         taken.append(order)
         after[number] = sequence
     return taken, None
+
+
+async def _while_engines_stay(gateway: Gateway, ask: Callable[[], Awaitable[list[list[Order]]]]) -> list[list[Order]]:
+    """What `ask` brings within LIST_S_MAX; an engine's restart does not count, for requests wait while it lasts."""
+    partitions = gateway.partitions.values()
+    while True:
+        await asyncio.gather(*(partition.there() for partition in partitions))
+        before = [partition.link.welcome for partition in partitions]
+        try:
+            async with asyncio.timeout(LIST_S_MAX):
+                return await ask()
+        except TimeoutError:
+            now = [partition.link.welcome if partition.link.connected else None for partition in partitions]
+            if all(one is other for one, other in zip(now, before, strict=True)):
+                raise ApiError(
+                    "history_unavailable",
+                    f"the list was not there within {LIST_S_MAX:g} s, all its questions together: ask for fewer (limit, "
+                    "since), for live orders alone (live=true), or again later",
+                ) from None
 
 
 def _place(order: Order) -> tuple[int, int]:

@@ -76,6 +76,12 @@ class Partition:
             await self._wait(self._next_welcome, self._deadline(), sent=False)
         return self.link.tables
 
+    async def there(self) -> None:
+        """Return once the engine is connected; ApiError when it is not back in time."""
+        deadline = self._deadline()
+        while not self.link.connected:
+            await self._wait(self._next_welcome, deadline, sent=False)
+
     async def submit(self, command: bytes, *, sent: bool = False) -> tuple[Reply, bool]:
         """The engine's reply, and whether the command was sent more than once; raises ApiError.
 

@@ -222,6 +222,29 @@ def test_a_question_too_long_for_postgresql_is_given_up_and_holds_up_nobody_else
     assert client.call("GET", "/orders?account=alice")[0] == 200
 
 
+async def _at_once() -> None:
+    return None
+
+
+def test_the_restart_of_an_engine_does_not_count_as_time_of_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    async def asks(*_: object) -> list[object]:
+        asked.append(1)
+        if len(asked) == 1:
+            engine.link.welcome = object()  # another process by now
+            await asyncio.sleep(60)
+        return []
+
+    monkeypatch.setattr(listing, "LIST_S_MAX", 0.01)
+    monkeypatch.setattr(listing, "_of_partition", asks)
+    engine = types.SimpleNamespace(link=types.SimpleNamespace(welcome=object(), connected=True), there=_at_once)
+    stub = types.SimpleNamespace(partitions={0: engine})
+    found = asyncio.run(listing.list_orders(stub, "alice", listing.Cursor({}), since_ns=0, limit=1, live=True))  # type: ignore[arg-type]
+    assert found == ([], None)
+    assert len(asked) == 2, "asked again once it was back"
+
+
 def test_a_list_that_takes_too_long_is_given_up_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     async def never(*_: object) -> list[object]:
         await asyncio.sleep(60)
@@ -229,7 +252,8 @@ def test_a_list_that_takes_too_long_is_given_up_as_a_whole(monkeypatch: pytest.M
 
     monkeypatch.setattr(listing, "LIST_S_MAX", 0.01)
     monkeypatch.setattr(listing, "_of_partition", never)
-    stub = types.SimpleNamespace(partitions={0: None})
+    engine = types.SimpleNamespace(link=types.SimpleNamespace(welcome=object(), connected=True), there=_at_once)
+    stub = types.SimpleNamespace(partitions={0: engine})
     with pytest.raises(ApiError, match="history_unavailable") as refused:
         asyncio.run(listing.list_orders(stub, "alice", listing.Cursor({}), since_ns=0, limit=1, live=False))  # type: ignore[arg-type]
     assert refused.value.headers()["Retry-After"]
