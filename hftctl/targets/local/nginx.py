@@ -14,9 +14,11 @@ from hftctl.targets.local.binaries import Binary
 from hftctl.targets.local.services import gateway_socket, order_socket
 
 BODY_BYTES_MAX = "1m"
-# Each address stands so often in its upstream, and nginx never tries an entry twice for one request: after a service died, a
-# request may meet several idle connections that died with it before it gets a new one, which waits for the next process.
-TRIES = 8
+IDLE_MAX = 64  # connections that a worker keeps open to what stands behind it
+# Each address stands so often in its upstream, and nginx never tries an entry twice for one request: after a service ended, a
+# request may meet every idle connection that ended with it, all in one go, before it gets a new one, which waits for the
+# next process.
+TRIES = IDLE_MAX + 1
 EDGE = "/health/edge"  # answered by nginx itself: which configuration it runs
 
 ERRORS = {
@@ -143,7 +145,7 @@ def _upstreams(profile: Mapping[str, Any], *, door: bool) -> Iterator[str]:
 
 
 def _keepalive() -> Iterator[str]:
-    yield "    keepalive 128;"
+    yield f"    keepalive {IDLE_MAX};"
     yield "    keepalive_requests 10000000;"
     yield "}"
 
