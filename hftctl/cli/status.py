@@ -69,6 +69,9 @@ def engine_line(engine: Mapping[str, Any]) -> str:
     """What an operator asks of an engine first."""
     parts = [f"{engine.get('implementation', 'unknown')} engine{', HALTED' if engine.get('halted') else ''}"]
     parts += [f"{name.replace('_', ' ')} {engine[name]}" for name in FACTS if name in engine]
+    if (sessions := engine.get("sessions", {})).get("opened") or sessions.get("refused"):
+        refused = sum(sessions["refused"].values())
+        parts.append(f"sessions open {sessions['open']}, batches {sessions['batches']}, sessions refused {refused}")
     if "sync_s" in engine:
         parts.append(f"last disk sync {1000 * engine['sync_s']:.2f} ms")
     return ", ".join([*parts, *recovery(engine)])

@@ -53,9 +53,20 @@ _DOOR = {
         "deferred": "requests that the engine's own door handed to the gateway",
     }.items()
 }
+_SESSIONS = {
+    name: Counter(f"hft_sessions_{name}", text, _BY)
+    for name, text in {
+        "opened": "sessions that the binary door let in",
+        "cut": "sessions cut because the client did not read, or finish a frame",
+        "batches": "SUBMIT frames taken from sessions",
+        "commands": "commands in them",
+    }.items()
+}
+_SESSIONS_REFUSED = Counter("hft_sessions_refused", "sessions ended by an ERROR frame", [*_BY, "code"])
 _GAUGES = {
     name: Gauge(f"hft_{name}", text, _BY, multiprocess_mode="mostrecent")
     for name, text in {
+        "sessions_open": "connections at the binary door",
         "live_orders": "orders resting in all books",
         "halted": "1 while the partition is halted",
         "durable_sequence": "the last command that is durable",
@@ -85,10 +96,12 @@ class Metrics:
         self._counters: list[tuple[object, str, Counter]] = [
             (partition.tally, name, metric.labels(label)) for name, metric in _COUNTERS.items()
         ]
+        self._counters += [(partition.tally.sessions, name, metric.labels(label)) for name, metric in _SESSIONS.items()]
         if door is not None:
             self._counters += [(door, name, metric.labels(label)) for name, metric in _DOOR.items()]
         self._published = [0] * len(self._counters)
         self._refusals: dict[int, int] = {}
+        self._refused_sessions: dict[str, int] = {}
         self._gauges = {name: gauge.labels(label) for name, gauge in _GAUGES.items()}
         self._sync, self._group, self._decision = _SYNC.labels(label), _GROUP.labels(label), _DECISION.labels(label)
 
@@ -111,6 +124,11 @@ class Metrics:
             if count > published:
                 _REFUSALS.labels(str(partition.number), Reason(reason).name.lower()).inc(count - published)
                 self._refusals[reason] = count
+        for code, count in tally.sessions.refused.items():
+            published = self._refused_sessions.get(code, 0)
+            if count > published:
+                _SESSIONS_REFUSED.labels(str(partition.number), code).inc(count - published)
+                self._refused_sessions[code] = count
         samples = tally.take_samples()
         _observe(self._sync, [sample.sync_s for sample in samples])
         _observe(self._group, [sample.commands for sample in samples])
@@ -121,6 +139,7 @@ class Metrics:
         ]
         _observe(self._decision, decisions)
         for name, value in (
+            ("sessions_open", tally.sessions.open),
             ("live_orders", partition.engine.live),
             ("halted", partition.halted),
             ("durable_sequence", partition.durable_sequence),

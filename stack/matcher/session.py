@@ -180,6 +180,7 @@ class Session(asyncio.Protocol):
         if self._hello_timer is not None:
             self._hello_timer.cancel()
         self._frames.admit(account, caller.operator)
+        self._door.tally.opened += 1
         self._say(FrameType.WELCOME, self._door.welcome(self.id, caller, account))
         peer = self.transport.get_extra_info("peername")
         logger.info("session opened", extra={"fields": {**self._fields(), "peer": str(peer)}})
@@ -270,6 +271,7 @@ class Session(asyncio.Protocol):
         """Say why, and close when that was read."""
         if self._up:
             logger.warning("session refused: %s", message, extra={"fields": {**self._fields(), "code": code}})
+            self._door.tally.refused[code] += 1
             self._frames.close()
             self._error(code, message)
             self._up = False
@@ -285,6 +287,7 @@ class Session(asyncio.Protocol):
     def abort(self, why: str = "it neither finishes a frame nor reads what it is sent") -> None:
         if self._up:
             logger.warning("session cut: %s", why, extra={"fields": self._fields()})
+            self._door.tally.cut += 1
         self._up = False
         self._frames.close()
         self.transport.abort()

@@ -191,7 +191,7 @@ cdef inline size_t encode(char* p, const Reply* reply, uint32_t token) noexcept 
 cdef class Frames:
     implementation = "cython"
 
-    cdef object owner, partition
+    cdef object owner, partition, tally
     cdef Intake intake
     cdef readonly uint64_t open, commands
     cdef public bint held
@@ -204,6 +204,7 @@ cdef class Frames:
     def __init__(self, owner, partition):
         self.owner = owner
         self.partition = partition
+        self.tally = partition.tally.sessions
         self.intake = partition.intake
         self.bytes_max = HELLO_MOST
 
@@ -305,6 +306,8 @@ cdef class Frames:
             )
         self.open += count
         self.commands += count
+        self.tally.batches += 1
+        self.tally.commands += count
         batch = Batch.__new__(Batch)
         batch.frames, batch.request, batch.count, batch.left = self, head.request, count, count
         keep_tokens(batch, commands)

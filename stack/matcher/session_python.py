@@ -40,6 +40,7 @@ class Frames:
         self.held = False  # set by the owner: nothing is taken until go_on()
         self._owner = owner
         self._partition = partition
+        self._tally = partition.tally.sessions
         self._rest = bytearray()
         self._bytes_max = HELLO_BYTES_MAX
         self._rights: Rights | None = None
@@ -109,6 +110,8 @@ class Frames:
             )
         self.open += records
         self.commands += records
+        self._tally.batches += 1
+        self._tally.commands += records
         batch = _Batch(self, request, payload, records)
         for place in range(records):
             command = payload[place * COMMAND_BYTES : (place + 1) * COMMAND_BYTES]

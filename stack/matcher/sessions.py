@@ -21,7 +21,8 @@ import msgspec
 
 from engine.records import RULES_VERSION
 from stack.door.sweep import Sweeper
-from stack.keys import ANYBODY, Caller, Keys, KeysError, hashed
+from stack.keys import ANYBODY, Caller, Keys, hashed
+from stack.matcher.door_keys import read_keys
 from stack.matcher.listeners import BACKLOG
 from stack.matcher.partition import Partition
 from stack.matcher.queries import Queries
@@ -45,7 +46,7 @@ class Sessions:
         self.queries = queries
         self.frames = frames_class(partition)
         self.open: set[Session] = set()
-        self.refused = 0
+        self.tally = partition.tally.sessions
         self._keys = keys
         self._ids = itertools.count(secrets.randbits(40) << 20)  # of no earlier run of this engine either
         self._server: asyncio.AbstractServer | None = None
@@ -68,13 +69,14 @@ class Sessions:
     def opened(self, session: Session) -> tuple[str, str] | None:
         """Code and message of the refusal, if it is one too many."""
         if len(self.open) >= SESSIONS_MAX:
-            self.refused += 1
             return "too_many_sessions", f"{SESSIONS_MAX} sessions are open already; try again later"
         self.open.add(session)
+        self.tally.open = len(self.open)
         return None
 
     def closed(self, session: Session) -> None:
         self.open.discard(session)
+        self.tally.open = len(self.open)
         if self._last_gone is not None and not self.open and not self._last_gone.done():
             self._last_gone.set_result(None)
 
@@ -160,14 +162,6 @@ async def serve(partition: Partition, settings: EngineSettings, listener: socket
             f"session_address is {host} and authentication is none: everybody on the network could trade. "
             "Set authentication: api_key, or bind 127.0.0.1"
         )
-    keys = None
-    if settings.authentication == "api_key":
-        if settings.api_keys_file is None:
-            raise StartRefused("authentication is api_key, and api_keys_file names no file")
-        try:
-            keys = Keys(settings.api_keys_file)
-        except KeysError as error:
-            raise StartRefused(str(error)) from None
-    sessions = Sessions(partition, keys, queries)
+    sessions = Sessions(partition, read_keys(settings), queries)
     await sessions.listen(listener)
     return sessions

@@ -38,6 +38,7 @@ def status(partition: Partition, started_ns: int) -> dict[str, Any]:
         "busy": tally.busy,
         "torn_tails": tally.torn_tails,
         "refusals": {Reason(reason).name.lower(): count for reason, count in sorted(tally.refusals.items())},
+        "sessions": tally.sessions.as_json(),
         "sync_s": tally.sync_s,
         "recovery": partition.recovery._asdict(),
         "snapshots": asdict(partition.snapshots),

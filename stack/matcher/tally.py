@@ -16,6 +16,21 @@ class GroupSample(NamedTuple):
     decision_ns: int  # the longest in the group; 0 when it was not measured
 
 
+class SessionTally:
+    """Of the binary door."""
+
+    def __init__(self) -> None:
+        self.open = 0  # connections, those that have not said HELLO included
+        self.opened = 0  # that were let in
+        self.refused: Counter[str] = Counter()  # ended by an ERROR frame, by its code
+        self.cut = 0  # without a word, because the client did not read or finish a frame
+        self.batches = 0
+        self.commands = 0
+
+    def as_json(self) -> dict[str, int | dict[str, int]]:
+        return {**vars(self), "refused": dict(sorted(self.refused.items()))}
+
+
 class Tally:
     def __init__(self) -> None:
         self.commands = 0
@@ -26,6 +41,7 @@ class Tally:
         self.busy = 0
         self.torn_tails = 0  # 1 when this start cut one off
         self.refusals: Counter[int] = Counter()  # by reason
+        self.sessions = SessionTally()
         self.sync_s = 0.0  # of the last commit
         self._samples: list[GroupSample] = []
 

@@ -24,9 +24,9 @@ PATIENCE_S = 30.0
 def make_profile(name, **changes):
     """`local`, on free ports, with small tables: prefaulting large ones takes longer than the tests."""
     values = load("local").values
-    http, postgres, redis = free_ports(3)
+    http, binary, postgres, redis = free_ports(4)
     engine = {**values["engine"], "max_live_orders": 4096, "client_ids_max": 16384, "segment_bytes": 1 << 20}
-    ports = {"http": http, "postgres": postgres, "redis": redis}
+    ports = {"http": http, "binary": binary, "postgres": postgres, "redis": redis}
     return {**values, "name": name, "ports": ports, "engine": engine, **changes}
 
 

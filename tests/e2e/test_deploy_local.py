@@ -153,7 +153,7 @@ def test_two_side_by_side_do_not_touch_each_other(stack, home):
     try:
         with pytest.raises(Refused, match="nginx"):  # the first one's port, named by its owner
             other.deploy(ports={**other.profile["ports"], "http": stack.profile["ports"]["http"]})
-        other.profile["ports"] = dict(zip(("http", "postgres", "redis"), free_ports(3), strict=True))
+        other.profile["ports"] = dict(zip(("http", "binary", "postgres", "redis"), free_ports(4), strict=True))
         assert other.deploy().result == "ready"
         secret = (layout("second").secrets / "api_key.demo").read_text()
         assert other.order().status_code == 401

@@ -230,6 +230,29 @@ def test_without_authentication_it_listens_on_loopback_only(settings: EngineSett
     with_partition(settings, test)
 
 
+@pytest.mark.parametrize(
+    ("file", "why"), [(None, "names no file"), ("missing", "cannot read API keys from"), ("bad", "is no SHA-256")]
+)
+def test_without_its_keys_an_engine_does_not_start(
+    settings: EngineSettings, tmp_path: Path, file: str | None, why: str
+) -> None:
+    (tmp_path / "bad").write_text("secret trader alice\n")
+    from stack.matcher.listeners import bind
+    from stack.matcher.queries import Queries
+
+    order_door = pytest.importorskip("stack.matcher.order_door", reason="the extensions are not built")
+    with_keys = replace(settings, authentication="api_key", api_keys_file=str(tmp_path / file) if file else None)
+
+    async def test(partition: Any) -> None:
+        with bind("127.0.0.1:0", 0o600) as listener:
+            with pytest.raises(StartRefused, match=why):
+                await sessions.serve(partition, with_keys, listener, Queries(partition, 0))
+            with pytest.raises(StartRefused, match=why):
+                await order_door.serve(asyncio.get_running_loop(), partition, with_keys, listener)
+
+    with_partition(settings, test)
+
+
 # ---- tables and notices
 
 
@@ -325,11 +348,14 @@ def test_one_session_too_many_is_told_and_room_comes_back(run: Run, monkeypatch:
     async def test(opened: Opened) -> None:
         first, second = await opened.client(), await opened.client()
         assert await (await opened.connect()).error() == "too_many_sessions"
+        found = opened.partition.tally.sessions
+        assert (found.open, found.opened, found.refused) == (2, 2, {"too_many_sessions": 1})
         assert (await second.ask(new("a")))[0][0] == Outcome.DONE
         await first.close()
         while len(opened.sessions.open) > 1:
             await asyncio.sleep(0)
         assert (await (await opened.client()).ask(new("b")))[0][0] == Outcome.DONE
+        assert (found.open, found.opened, found.batches, found.commands) == (2, 3, 2, 2)
 
     run(test)
 

@@ -18,10 +18,7 @@ from tests.ports import free_ports
 
 def make_release(**ports):
     values = load("local").values
-    with socket.create_server(("127.0.0.1", 0)) as a, socket.create_server(("127.0.0.1", 0)) as b:
-        free = {"http": a.getsockname()[1], "postgres": b.getsockname()[1]}
-    with socket.create_server(("127.0.0.1", 0)) as c:
-        free["redis"] = c.getsockname()[1]
+    free = dict(zip(("http", "binary", "postgres", "redis"), free_ports(4), strict=True))
     return Release("paper", "local", "development", {**values, "ports": {**free, **ports}}, {}, (1, 3))
 
 
@@ -52,8 +49,8 @@ def test_a_port_in_use_names_its_owner_and_what_to_do(layout):
 def test_an_address_that_is_not_ours_is_said(layout):
     release = make_release()
     profile = {**release.profile, "bind": "192.0.2.1"}
-    [found] = problems(layout, Release("paper", "local", "development", profile, {}, (1, 3)))
-    assert "cannot be used" in found.message
+    found = problems(layout, Release("paper", "local", "development", profile, {}, (1, 3)))
+    assert ["cannot be used" in one.message for one in found] == [True, True], "the public door and the binary door"
 
 
 def test_a_database_of_another_major_version_is_refused_with_the_way_out(layout):
@@ -136,7 +133,7 @@ def test_every_port_of_the_binary_door_is_looked_at_and_only_where_there_is_one(
     partitions = [{"ranges": ["0-9", "A-M"], "symbols": []}, {"ranges": ["N-Z"], "symbols": []}]
     with socket.create_server(("127.0.0.1", 0)) as stranger:
         release = make_release(binary=stranger.getsockname()[1] - 1)
-        wanted = {**release.profile, "partitions": partitions}
+        wanted = {**release.profile, "binary_door": False, "partitions": partitions}
         assert problems(layout, replace(release, profile=wanted)) == []
         found = problems(layout, replace(release, profile={**wanted, "binary_door": True}))
     assert f"port {release.profile['ports']['binary'] + 1} (binary) is in use" in found[-1].message
