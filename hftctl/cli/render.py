@@ -88,3 +88,13 @@ def recovery(engine: Mapping[str, Any]) -> list[str]:
     if snapshots["newest"]:
         said.append(f"newest snapshot {snapshots['newest']}")
     return [*said, f"the last snapshot failed: {snapshots['error']}"] if snapshots["error"] else said
+
+
+def sessions(engine: Mapping[str, Any]) -> list[str]:
+    """What came by the binary door; nothing where nobody came."""
+    of = engine.get("sessions", {})
+    if not of.get("opened") and not of.get("refused"):
+        return []
+    refused = [f"{code} {count}" for code, count in of["refused"].items()]
+    said = [f"sessions open {of['open']}, batches {of['batches']}"]
+    return [*said, f"sessions refused: {' '.join(refused)}"] if refused else said

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hftctl.cli import output
 from hftctl.cli.options import Deployment, Format, Output
-from hftctl.cli.render import layout, recovery
+from hftctl.cli.render import layout, recovery, sessions
 
 if TYPE_CHECKING:
     from hftctl.operations.status import StatusReport
@@ -69,12 +69,9 @@ def engine_line(engine: Mapping[str, Any]) -> str:
     """What an operator asks of an engine first."""
     parts = [f"{engine.get('implementation', 'unknown')} engine{', HALTED' if engine.get('halted') else ''}"]
     parts += [f"{name.replace('_', ' ')} {engine[name]}" for name in FACTS if name in engine]
-    if (sessions := engine.get("sessions", {})).get("opened") or sessions.get("refused"):
-        refused = sum(sessions["refused"].values())
-        parts.append(f"sessions open {sessions['open']}, batches {sessions['batches']}, sessions refused {refused}")
     if "sync_s" in engine:
         parts.append(f"last disk sync {1000 * engine['sync_s']:.2f} ms")
-    return ", ".join([*parts, *recovery(engine)])
+    return ", ".join([*parts, *sessions(engine), *recovery(engine)])
 
 
 def _body(report: StatusReport) -> dict[str, Any]:
