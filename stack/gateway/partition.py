@@ -124,8 +124,9 @@ class Partition:
                 except LinkLost:
                     pass
                 except QueryRefused as refused:
-                    logger.error("engine %d refuses query %s: %s", self.number, name, refused)
-                    raise ApiError("internal", f"engine {self.number} refuses the query {name}") from refused
+                    if refused.code != "stopped":  # by its end: the next process answers
+                        logger.error("engine %d refuses query %s: %s", self.number, name, refused)
+                        raise ApiError("internal", f"engine {self.number} refuses the query {name}") from refused
                 except TimeoutError:
                     message = f"engine {self.number} gave no answer within {self._settings.engine_timeout_s:g} s"
                     raise ApiError("engine_unavailable", message) from None

@@ -1,5 +1,6 @@
 """Engines that die, hang and come back; gateways that stop. Nobody's order fails, doubles or is called refused wrongly."""
 
+import asyncio
 import json
 import signal
 import socket
@@ -7,12 +8,15 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from stack.gateway.partition import Held, Partition
 from stack.settings import PartitionSettings
 from stack.wire.frames import FrameReader, FrameType, frame
+from stack.wire.link import QueryRefused
 from tests.stack.gateway.processes import NO_POSTGRES, NO_REDIS, Client, Process, engine, gateway, order
 
 Start = Callable[[Process], Process]
@@ -251,3 +255,27 @@ def test_two_partitions_are_one_door(run: Path, started: Start) -> None:
         assert [("error" in p) for p in error["partitions"]] == [False, True]
         assert client.call("GET", "/book/MSFT")[0] == 200
         assert client.call("GET", "/book/AAPL")[0] == 503
+
+
+def test_a_read_that_a_stopping_engine_turns_away_is_answered_by_the_next_process() -> None:
+    asked: list[str] = []
+
+    async def query(name: str, **_: object) -> str:
+        asked.append(name)
+        if len(asked) == 1:
+            # As it comes: the engine has said that it stops, and the connection stands for a moment longer.
+            asyncio.get_running_loop().call_soon(partition._welcomed, SimpleNamespace(epoch=2, sequence=7))
+            raise QueryRefused("stopped", "the engine is stopping")
+        return "the book"
+
+    async def read() -> object:
+        nonlocal partition
+        settings: Any = SimpleNamespace(component="gateway-1", engine_timeout_s=5.0, hold_s=5.0)
+        entry: Any = SimpleNamespace(partition=0, link_socket="nowhere.sock")
+        partition = Partition(entry, settings, Held(1, lambda _count: None), round_trip=lambda _seconds: None)
+        partition.link = SimpleNamespace(connected=True, query=query)  # type: ignore[assignment]
+        return await partition.query("book", symbol=1)
+
+    partition: Any = None
+    assert asyncio.run(read()) == "the book"
+    assert asked == ["book", "book"]
