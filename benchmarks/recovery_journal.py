@@ -2,8 +2,9 @@
 
 The stream: first new orders until enough rest; then two of five commands new orders that rest, two of five cancels of any
 of them, and pairs in which an order rests between the best prices and the next one takes it. Every new order has a
-client_order_id, and the ids are rolled where a partition would have rolled them. Half of the cancels may hit any order
-that rests, so that old ones leave too.
+client_order_id, and the ids are rolled where a partition would have rolled them. A cancel may hit any order that rests, so
+that old ones leave too. New orders and cancels are drawn, so the number that rests wanders above what was asked for; what is
+too many is cancelled by the stream's end, which leaves exactly as many.
 
 It is written past the matcher, without syncs, because only what stands in the files counts here.
 """
@@ -29,6 +30,7 @@ STEP_NS = 2_500  # between two commands: 400,000 a second
 BASE_TICKS = 10_000
 SPREAD_TICKS = 100
 DEPTH_TICKS = 2_000
+MIDDLE_TICKS = BASE_TICKS + DEPTH_TICKS + SPREAD_TICKS
 START_NS = 1_700_000_000_000_000_000
 _NEW, _CANCEL, _ROLL = int(CommandKind.NEW), int(CommandKind.CANCEL), int(CommandKind.ROLL_CLIENT_IDS)
 
@@ -44,7 +46,7 @@ def definitions() -> list[bytes]:
 def commands(count: int, resting: int, client_ids_max: int, seed: int) -> Iterator[bytearray]:
     """Blocks of GROUP commands, the last one shorter."""
     draw = random.Random(seed).random
-    pack, middle = COMMAND.pack_into, BASE_TICKS + DEPTH_TICKS + SPREAD_TICKS
+    pack, middle = COMMAND.pack_into, MIDDLE_TICKS
     live: list[int] = []
     block, used = bytearray(GROUP * COMMAND_BYTES), 0
     sequence = ids = taken = 0
@@ -62,6 +64,9 @@ def commands(count: int, resting: int, client_ids_max: int, seed: int) -> Iterat
         else:
             chance = draw()
             symbol = 1 + (sequence & SYMBOLS - 1)
+            too_many = len(live) - resting
+            if too_many >= 0 and count - sequence < 2 * too_many + 4:  # the end is near
+                chance = 0.4 + 0.4 * chance if too_many else 0.8 + 0.2 * chance
             if taken:
                 symbol, taken, side, price, tif = taken, 0, 2, middle, 2
             elif len(live) < resting or chance < 0.4:
@@ -76,6 +81,8 @@ def commands(count: int, resting: int, client_ids_max: int, seed: int) -> Iterat
                 pack(block, used, _CANCEL, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, target, 0, b"", 0)
                 used += COMMAND_BYTES
                 continue
+            elif sequence == count:
+                side, price, tif = 2, middle, 2  # nobody is left to take what would rest
             else:
                 taken, side, price, tif = symbol, 1, middle, 1
             ids += 1
