@@ -138,9 +138,12 @@ def both(
     left = [0]
 
     def failing(fd: int) -> None:
-        left[0] -= threading.current_thread() is threading.main_thread()  # others sync what is made ahead
-        if left[0] == 0:
-            raise OSError(5, "Input/output error")
+        if (
+            threading.current_thread() is threading.main_thread()
+        ):  # others sync what is made ahead: neither counted nor failed
+            left[0] -= 1
+            if left[0] == 0:
+                raise OSError(5, "Input/output error")
         sync(fd)
 
     results = []
