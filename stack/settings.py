@@ -65,7 +65,7 @@ class EngineSettings(Settings, frozen=True, kw_only=True):
     max_orders_per_second: int = 0  # 0: no limit
     max_latency_us: int = 200  # p99 of decision latency above which the engine says so; see matcher/latency.py
     segment_bytes: int = 64 << 20
-    snapshot_commands: int = 2_000_000  # commands between two snapshots; 0: none is taken
+    snapshot_commands: int = 1_000_000  # after so many the next snapshot is taken; 0: none is
     hft_mode: bool = True  # latency before memory: see matcher/memory.py
 
 

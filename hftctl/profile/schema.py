@@ -65,10 +65,11 @@ class Engine(Section):
         default=64 << 20, ge=1 << 20, le=4 << 30, description="size of one journal file in bytes, a multiple of 4096"
     )
     snapshot_commands: int = Field(
-        default=2_000_000,
+        default=1_000_000,
         ge=0,
         le=1_000_000_000,
-        description="commands between two snapshots, and so the most a start replays; 0: none is taken, a start replays all",
+        description="commands after which the next snapshot is taken; a start replays those after the newest one, which are more "
+        "where they come faster than snapshots are written; 0: none is taken",
     )
 
 

@@ -3,9 +3,10 @@
 Reads every record of every segment (checksum, chain, epoch, watermark), applies them to a fresh engine, compares each
 group's events hash, and the event log and its index with what the replay gives. It writes nothing and takes no lock, so
 that it may look at a partition that is running; what arrives meanwhile may look like a torn tail, and what a killed engine
-had synced but not yet logged is counted, not called damage: the next start logs it.
+had synced but not yet logged is counted, not called damage: the next start logs it. Snapshots are neither read nor trusted.
 
-Exit code 0: whole. 10: damaged, or the event log differs (the next start of the engine rewrites that). 2: no journal there.
+Exit code 0: whole. 10: damaged, or the event log differs. The next start rewrites what differs above the snapshot
+it begins from; below it nothing is looked at, so move `snapshots/` away first: then all of the log is made anew. 2: no journal there.
 """
 
 from __future__ import annotations
