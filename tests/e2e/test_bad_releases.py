@@ -49,7 +49,7 @@ def tried(stack):
         assert result.cause in result.error.message.splitlines()[0]
         assert answers
         assert {answer for answer in answers if answer not in (200, 201)} == set()
-        assert stack.deploy().result == "unchanged", "what stood before stands"
+        assert stack.deploy().plan.pending == (), "what stood before stands"
         assert stack.pids()[subject] == before[subject] if subject in before else True
         stack.trade()
         return result

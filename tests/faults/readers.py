@@ -11,6 +11,9 @@ from tests.faults.clients import SYMBOLS, Connection, Crowd
 from tests.faults.history import Op
 
 HISTORY = "/orders?account=alice&limit=20"  # the one read here that needs PostgreSQL
+RECENT_NS = (
+    2_000_000_000  # how far back it looks: chains of orders are found by reading the day from their beginning on
+)
 
 
 @dataclass
@@ -51,7 +54,7 @@ class Readers:
     def _path(self, chance: random.Random) -> str:
         dice = chance.random()
         if dice < 0.1:
-            return HISTORY
+            return f"{HISTORY}&since={time.time_ns() - RECENT_NS}"
         if dice < 0.3:
             return "/orders?account=bob&live=true&limit=20"
         known = [o for o in self.crowd.history[-50:] if o.op is Op.PLACE and o.order_id]

@@ -19,6 +19,7 @@ from hftctl.release import Release, code_artifacts
 from hftctl.targets.base import Drift
 from hftctl.targets.local import control, drift_servers, standing
 from hftctl.targets.local.identity import environment, facts, members, processes, program, working_directory
+from hftctl.targets.local.listeners import host_and_port, is_tcp
 from hftctl.targets.local.preflight import SERVERS, owners
 from hftctl.targets.local.process import COMPONENT_VARIABLE, DIGEST_VARIABLE, Record, read_record
 from hftctl.targets.local.surroundings import EXEC_VARIABLE
@@ -121,8 +122,7 @@ def _words(pid: int) -> list[str]:
 def _doors(layout: Layout, subject: str, spec: Spec) -> Iterator[Drift]:
     restart = f"hftctl restart {subject} -p {layout.name}"
     for name, socket in spec["process"].get("listens", {}).items():
-        path = layout.run / socket
-        if not path.exists() or not stat.S_ISSOCK(path.stat().st_mode):
+        if not _listens(layout, socket):
             yield Drift(subject, "door", f"its socket {socket} ({name}) is gone: nobody new can reach it", restart)
     if port := drift_servers.port(subject, spec):
         strangers = [pid for pid in owners(port) if not _of_ours(layout, pid)]
@@ -130,6 +130,13 @@ def _doors(layout: Layout, subject: str, spec: Spec) -> Iterator[Drift]:
             yield Drift(
                 subject, "door", f"port {port} is also listened on by {program(pid)} (pid {pid})", f"kill {pid}"
             )
+
+
+def _listens(layout: Layout, address: str) -> bool:
+    if is_tcp(address):
+        return bool(owners(host_and_port(address)[1]))
+    path = layout.run / address
+    return path.exists() and stat.S_ISSOCK(path.stat().st_mode)
 
 
 def _of_ours(layout: Layout, pid: int) -> bool:

@@ -14,6 +14,17 @@ from tests.hftctl.targets.local.conftest import SERVER, WAIT, output
 LISTENS = {"http": "part.sock"}
 TELLS = 'import os\nif ready := os.environ.get("HFTCTL_READY_FD"): os.write(int(ready), b"1")\n'
 DRAINS = 'import signal, time\nsignal.signal(signal.SIGTERM, lambda *_: print("drains", flush=True))\n'
+# Ends between two connections only: what it accepted it answers.
+WHOLE = """
+import json, os, select, signal, socket
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+listener = socket.socket(fileno=json.loads(os.environ["HFTCTL_LISTEN_FDS"])["http"])
+while signal.SIGTERM not in signal.sigpending():
+    if select.select([listener], [], [], 0.02)[0]:
+        connection, _ = listener.accept()
+        connection.sendall(b"%d" % os.getpid())
+        connection.close()
+"""
 
 
 @pytest.fixture
@@ -38,7 +49,9 @@ def settled(stage):
     return stage.state()
 
 
-def test_every_connection_is_answered_while_one_takes_over_from_the_other(serving):
+def test_every_connection_is_answered_while_one_takes_over_from_the_other(stage):
+    stage.apply(TELLS + WHOLE, listens=LISTENS, start_first=True)
+    stage.first, serving = asked(stage), stage
     seen, stop = [], threading.Event()
 
     def ask():
@@ -48,7 +61,7 @@ def test_every_connection_is_answered_while_one_takes_over_from_the_other(servin
     client = threading.Thread(target=ask)
     client.start()
     try:
-        replace(serving, TELLS + SERVER)
+        replace(serving, TELLS + WHOLE)
         second = serving.pid(other_than=serving.first)
         serving.until(lambda: facts(serving.first) is None, "the first one has ended")
         serving.until(lambda: seen and seen[-1] == second, "the second one answers")
