@@ -28,7 +28,7 @@ from benchmarks.harness.measured import Unmeasured
 from hftctl.paths import Layout
 from hftctl.profile.load import load
 from hftctl.targets.local import nginx, servers, services
-from hftctl.targets.local.binaries import NGINX, POSTGRES, VALKEY, find
+from hftctl.targets.local.binaries import NGINX, POSTGRES, VALKEY, find, resolve
 from tests.faults.stack import ROOT
 from tests.ports import free_ports
 
@@ -92,7 +92,7 @@ class Seed:
                      "--timeout-keep-alive", "75", "--backlog", "4096"],
                     {"PYTHONPATH": str(ROOT), "SEED_SETTINGS": json.dumps(settings)},
                 )  # fmt: skip
-            door = nginx.spec({**self._profile, "gateways": workers}, self.layout, find(NGINX), door=False)
+            door = nginx.spec({**self._profile, "gateways": workers}, self.layout, resolve(NGINX), door=False)
             self._write(self.layout.config / "nginx.conf", "\n".join(door["files"]["nginx.conf"]) + "\n")
             self._start("nginx", door["process"]["argv"], {})
             for number in range(1, workers + 1):

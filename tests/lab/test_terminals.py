@@ -161,8 +161,8 @@ def test_psql_on_a_terminal_takes_ctrl_c_itself_and_leaves_the_terminal_sane(sta
     before = _mode(shell.until("ready> "))
     shell.type(f"{' '.join(HFTCTL)} exec -p {stack.name} postgres-0 -- psql -X -P pager=off\r")
     shell.until("=# ")
-    shell.type("SELECT 'woken' FROM pg_sleep(600);\r")
-    shell.until("600);")
+    shell.type("DO $$ BEGIN RAISE NOTICE 'sle%', 'eps'; PERFORM pg_sleep(600); END $$;\r")
+    shell.until("sleeps")  # a Ctrl-C that comes before the server works on it interrupts nothing
     shell.type("\x03")
     shell.until("=# ")
     shell.type("SELECT 6 * 7 AS answer;\r")
