@@ -168,11 +168,13 @@ def test_an_older_copy_of_the_journal_is_refused_whatever_snapshots_there_are(co
     later = filled_and_taken(compiled, 1)
     (data / "journal").rename(newer)
     older.rename(data / "journal")
-    before = {path: path.read_bytes() for name in ("journal", "snapshots") for path in (data / name).iterdir()}
+    # The next segment, prepared or not, holds no records: a start may take it away.
+    kept = [*(data / "journal").glob("*.journal"), *(data / "snapshots").iterdir()]
+    before = {path: path.read_bytes() for path in kept}
     with pytest.raises(StartRefused, match=f"ends at command {ended[0]}, .* knows command {later[0]}") as refused:
         with_partition(compiled, stand)
     assert refused.value.exit_code == EXIT_DAMAGED
-    assert {path: path.read_bytes() for path in before} == before
+    assert {path: path.read_bytes() for path in kept} == before
     shutil.rmtree(data / "journal")
     newer.rename(data / "journal")
     found = with_partition(compiled, recovery)
