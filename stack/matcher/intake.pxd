@@ -30,6 +30,7 @@ cdef class Batch:
     cdef uint64_t started_ns, decided_ns
     cdef Events events          # of the last group in which the batch has commands
     cdef list earlier           # of the groups before; None unless a segment began in the middle of the batch
+    cdef int turn_away(self) except -1
     cdef int next_group(self, Events events) except -1
     cdef int fill(self, Reply* replies, list kept, object log) except -1
     cdef const Event* own_events(self, const Ask* ask, const Event* events)

@@ -8,7 +8,7 @@ import logging
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.stdlib cimport free, malloc, realloc
+from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memset
 
 from engine.client_ids cimport IdKey
@@ -37,6 +37,22 @@ cdef class Batch:
         if self.asks != &self.one:
             free(self.asks)
 
+    cdef int turn_away(self) except -1:
+        """None of it waits for the disk. Another batch may be being told while this one comes: its replies stay as they are."""
+        cdef Reply* replies = <Reply*>calloc(self.count, sizeof(Reply))
+        cdef uint32_t i
+        if replies == NULL:
+            raise MemoryError(f"no memory for {self.count} replies")
+        try:
+            for i in range(self.count):
+                replies[i].outcome = self.asks[i].outcome
+            self.target.told(self.token, replies, self.count)
+        except Exception:
+            logger.exception("the replies to a batch could not be handed over")
+        finally:
+            free(replies)
+        return 0
+
     def tell(self, log):
         cdef Reply* replies = self.intake.room(self.count)
         kept = []   # what the replies point into, where it is not the group's events
@@ -45,7 +61,7 @@ cdef class Batch:
             self.target.told(self.token, replies, self.count)
         except Exception:
             logger.exception("the replies to a batch could not be handed over")
-        if self.arrived_ns and log is not None:
+        if self.arrived_ns:
             self.intake.stages.add(self.arrived_ns, self.started_ns, self.decided_ns, self.intake.durable_ns,
                                    monotonic_ns())
 
@@ -150,7 +166,7 @@ cdef class PartitionIntake(Intake):
             target.lost(token)
             return 0
         if waits == 0:
-            batch.tell(None)
+            batch.turn_away()
             return 0
         group = self.sequencer.group
         if not group.waiting:

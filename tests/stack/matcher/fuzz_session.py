@@ -18,6 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
 from engine.records import Command, CommandKind, Side, TimeInForce
 from stack.matcher import commits, session_python
 from stack.matcher.definitions import missing
@@ -122,8 +124,7 @@ class Arrived(NamedTuple):
         return cls(cut, [chance.random() < 0.1 for _ in cut], rights)
 
 
-async def read(frames: Callable[..., Any], sessions: list[Arrived], folder: Path) -> tuple[list[Any], bytes]:
-    """What was seen, and the event log."""
+def fuzzed(folder: Path, **changes: Any) -> EngineSettings:
     settings = EngineSettings(
         deployment="fuzz", component="engine-0", log_file=str(folder / "log"), metrics_dir=str(folder / "metrics"),
         metrics_enabled=False, partition=0, data_dir=str(folder), link_socket="", admin_socket="", accounts=["a", "b"],
@@ -131,6 +132,12 @@ async def read(frames: Callable[..., Any], sessions: list[Arrived], folder: Path
         authentication="none", max_live_orders=64, client_ids_max=64, segment_bytes=1 << 16, max_unacknowledged=25,
         hft_mode=False, latency_sample_rate=0,
     )  # fmt: skip
+    return replace(settings, **changes)
+
+
+async def read(frames: Callable[..., Any], sessions: list[Arrived], folder: Path) -> tuple[list[Any], bytes]:
+    """What was seen, and the event log."""
+    settings = fuzzed(folder)
     with lock_data(folder):
         partition = open_partition(settings, lambda why: None)
         partition.sequencer.clock = lambda: 1
