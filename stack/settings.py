@@ -84,8 +84,9 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
     redis: Redis
     authentication: Literal["none", "api_key"]
     api_keys_file: str | None = None
-    release: str  # shown by /version
-    components: list[str]  # who should be there: /health/ready and /metrics speak of them
+    release_file: (
+        str  # whose member `hash` /version shows; read whenever it is asked, so that a release may change beside us
+    )
     engine_timeout_s: float = 5.0
     hold_s: float = 5.0  # how long a request waits for an engine that restarts
     max_held: int = 10_000

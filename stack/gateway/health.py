@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import platform
+from pathlib import Path
 from typing import Any
 
+import msgspec
 from fastapi import APIRouter
 from starlette.responses import Response
 
@@ -49,7 +51,7 @@ async def _health(gateway: Gateway) -> Json:
     durable = {
         number: status.get("durable_sequence") for number, status in zip(gateway.partitions, statuses, strict=True)
     }
-    states = [_component(gateway, name, history, cache, durable) for name in gateway.settings.components]
+    states = _components(gateway, history, cache, durable)
     halted = any(partition.halted for partition in gateway.partitions.values())
     if gateway.stopping:
         raise ApiError("stopping", "this gateway is going away; others go on", components=states, halted=halted)
@@ -88,23 +90,19 @@ async def _status(partition: Partition) -> dict[str, Any]:
         return {}
 
 
-def _component(
-    gateway: Gateway, name: str, history: tuple[str, dict[int, int]], cache: str, durable: dict[int, int | None]
-) -> dict[str, str]:
-    kind, _, number = name.partition("-")
-    partition = gateway.partitions.get(int(number)) if number.isascii() and number.isdigit() else None
-    state, message = "unseen", "not seen from a gateway"
-    if name == gateway.settings.component:
-        state, message = "up", "answers this request"
-    elif kind == "engine" and partition is not None:
-        state, message = _engine(partition)
-    elif kind == "postgres":
-        state, message = ("down", history[0]) if history[0] else ("up", "answers")
-    elif kind in ("redis", "valkey"):
-        state, message = ("down", cache) if cache else ("up", "answers")
-    elif kind == "persister" and partition is not None and not history[0]:
-        message = _persister(history[1].get(partition.number), durable[partition.number])
-    return {"component": name, "state": state, "message": message}
+def _components(
+    gateway: Gateway, history: tuple[str, dict[int, int]], cache: str, durable: dict[int, int | None]
+) -> list[dict[str, str]]:
+    """Those that a gateway has to do with. Of its siblings it knows nothing: they come and go without it."""
+    why_not, written = history
+    found = [(f"engine-{number}", *_engine(partition)) for number, partition in gateway.partitions.items()]
+    found.append((gateway.settings.component, "up", "answers this request"))
+    for number in gateway.partitions:
+        said = "not seen without PostgreSQL" if why_not else _persister(written.get(number), durable[number])
+        found.append((f"persister-{number}", "unseen", said))
+    found.append(("postgres-0", *(("down", why_not) if why_not else ("up", "answers"))))
+    found.append(("redis", *(("down", cache) if cache else ("up", "answers"))))
+    return [{"component": name, "state": state, "message": message} for name, state, message in found]
 
 
 def _engine(partition: Partition) -> tuple[str, str]:
@@ -129,7 +127,7 @@ async def version(gateway: TheGateway) -> Json:
     partitions = await asyncio.gather(*(_version(partition) for partition in gateway.partitions.values()))
     return Json(
         {
-            "release": gateway.settings.release,
+            "release": _release(gateway.settings.release_file),
             "deployment": gateway.settings.deployment,
             "component": gateway.settings.component,
             "partition_map": gateway.settings.map_version,
@@ -138,6 +136,19 @@ async def version(gateway: TheGateway) -> Json:
             "partitions": partitions,
         }
     )
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """What is read of the file in which whoever deploys keeps the release that was begun last."""
+
+    hash: str
+
+
+def _release(file: str) -> str | None:
+    try:
+        return msgspec.json.decode(Path(file).read_bytes(), type=Begun).hash
+    except (OSError, msgspec.DecodeError):
+        return None
 
 
 async def _version(partition: Partition) -> dict[str, Any]:

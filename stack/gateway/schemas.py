@@ -152,7 +152,7 @@ class PartitionVersion(_Answer):
 
 
 class Version(_Answer):
-    release: str
+    release: str | None
     deployment: str
     component: str
     partition_map: int

@@ -33,7 +33,8 @@ def record(layout: Layout, revision: Revision) -> None:
 
 
 def write_release(layout: Layout, release: Release) -> None:
-    write_atomic(layout.release, _text(release.document()), mode=0o600)
+    """With its hash, which gateways show: they need not be started anew when only others change."""
+    write_atomic(layout.release, _text({"hash": release.hash, **release.document()}), mode=0o600)
 
 
 def read_release(layout: Layout) -> Release | None:

@@ -62,8 +62,7 @@ def gateway(release: Release, number: int) -> dict[str, Any]:
         "postgres": postgres(profile),
         "redis": redis(profile),
         **_authentication(profile),
-        "release": release.hash,
-        "components": _components(profile),
+        "release_file": "../release.json",
         "engine_timeout_s": 5.0,
         "hold_s": 15.0,  # an engine restarts in one or two seconds, on a machine that is busy otherwise in more
         "max_held": profile["system"]["worker_queue_size"],
@@ -164,17 +163,6 @@ def _instruments(profile: Mapping[str, Any], number: int) -> list[dict[str, Any]
         dict(instrument) if not enabled or instrument["symbol"] in enabled else {**instrument, "state": "halted"}
         for instrument in profile["instruments"]
         if partition_of(profile, instrument["symbol"]) == number
-    ]
-
-
-def _components(profile: Mapping[str, Any]) -> list[str]:
-    partitions = range(len(profile["partitions"]))
-    return [
-        *(f"engine-{number}" for number in partitions),
-        *(f"gateway-{number}" for number in range(1, profile["gateways"] + 1)),
-        *(f"persister-{number}" for number in partitions),
-        "postgres-0",
-        "redis",
     ]
 
 

@@ -121,8 +121,7 @@ def gateway(run: Path, postgres: Postgres, redis: Redis, **changes: Any) -> Proc
         "postgres": postgres,
         "redis": redis,
         "authentication": "none",
-        "release": "0123abcd",
-        "components": ["engine-0", "gateway-0", "persister-0", "postgres-0", "redis", "nginx"],
+        "release_file": "release.json",
     }
     return Process("stack.gateway", run, GatewaySettings(**{**settings, **changes}))
 

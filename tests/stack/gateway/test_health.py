@@ -21,7 +21,7 @@ def test_all_there_is_ready_with_a_sentence_each(client: Client) -> None:
     assert {name: seen[name] for name in ("engine-0", "gateway-0", "postgres-0", "redis")} == {
         "engine-0": "up", "gateway-0": "up", "postgres-0": "up", "redis": "up",
     }  # fmt: skip
-    assert seen["nginx"] == "unseen"
+    assert seen["persister-0"] == "unseen"
     assert all(component["message"] for component in health["components"])
     assert client.call("GET", "/health") == (status, health)
 
@@ -57,7 +57,9 @@ def test_without_postgresql_and_valkey_orders_go_on_and_history_is_503(
     valkey.kill()
 
 
-def test_version_names_the_release_and_the_engines(client: Client) -> None:
+def test_version_names_the_release_and_the_engines(client: Client, shared_gateway: Any) -> None:
+    assert client.call("GET", "/version")[1]["release"] is None, "nobody has said it"
+    (shared_gateway.run / "release.json").write_text('{"hash": "0123abcd", "profile": {}}')
     _, version = client.call("GET", "/version")
     assert (version["release"], version["partition_map"], version["protocol"]) == ("0123abcd", 3, 1)
     assert version["partitions"] == [
