@@ -5,7 +5,8 @@ FULL_EVENTS_BURST at once, everything is told. Above that, and while Valkey is a
 trades and prices a few times a second, closed orders not at all; PostgreSQL has them. What was not told one by one is counted.
 
     trades:<symbol>     list of the newest trades, newest first; after something was coalesced it begins anew with the newest
-                        NEWEST_KEPT, so that it has no holes
+                        NEWEST_KEPT, so that it has no holes. A persister that begins deletes it: the one before may have committed
+                        trades that it never told
     best:<symbol>       hash of best prices with the sequence they are of
     order:<order_id>    an Order as JSON. Only closed orders: they never change any more, so a cached one is never stale
     channels `trades` and `best` carry the same, with the symbol; coalesced trades have no message of their own
@@ -89,10 +90,15 @@ class Publisher:
         self._chains: dict[int, bytearray] = {}
         self._whole_lists: set[int] = set()  # symbols whose list of trades has no holes
         self._away = False
+        self._begun = False  # what an earlier persister left is put right
+        self._last = 0  # sequence of the newest event that was offered
 
     def offer(self, pieces: list[bytes]) -> None:
         """Take a committed batch; never waits."""
         count = sum(len(piece) for piece in pieces) // EVENT_BYTES
+        if Event.unpack(pieces[0]).sequence <= self._last:
+            self._begin_again()
+        self._last = Event.unpack(pieces[-1], len(pieces[-1]) - EVENT_BYTES).sequence
         if self._coalesced or self._away or sum(map(len, self._waiting)) > QUEUE_BYTES or not self._may(count):
             while self._waiting:
                 self._coalesce(self._waiting.popleft())
@@ -111,7 +117,9 @@ class Publisher:
         """Until `stop`."""
         try:
             while not self._stopping:
-                if self._waiting:
+                if not self._begun and not self._away and self._link.connected:
+                    await self._try(b"")
+                elif self._waiting:
                     await self._try(self._waiting.popleft())
                 elif self._coalesced and time.monotonic() >= self._coalesced_due:
                     await self._try(None)
@@ -119,6 +127,8 @@ class Publisher:
                 else:
                     self._ready.clear()
                     wait_s = self._coalesced_due - time.monotonic() if self._coalesced else None
+                    if not self._begun:
+                        wait_s = PAUSE_S
                     with suppress(TimeoutError):
                         await asyncio.wait_for(self._ready.wait(), wait_s)
         finally:
@@ -127,6 +137,8 @@ class Publisher:
     async def _try(self, events: bytes | None) -> None:
         """Tell these events, or what was coalesced."""
         try:
+            if not self._begun:
+                await self._begin()
             if events is None:
                 await self._tell_coalesced()
             else:
@@ -145,6 +157,22 @@ class Publisher:
             self._coalesce(events)
         while self._waiting:
             self._coalesce(self._waiting.popleft())  # what is newer must not be told before
+
+    async def _begin(self) -> None:
+        """What was committed and not told before is missing from the lists, and may have changed any best price."""
+        instruments = self._link.tables.instruments
+        lists = [f"trades:{listed.symbol}" for number in instruments if (listed := self._listed(number)) is not None]
+        if lists:
+            await self._redis.delete(*lists)
+        self._touched.update(instruments)
+        self._begun = True
+
+    def _begin_again(self) -> None:
+        """PostgreSQL took commits back, and what was told of them comes once more: lists begin anew with it."""
+        while self._waiting:
+            self._coalesce(self._waiting.popleft())
+        self._newest.clear()
+        self._forget()
 
     def _may(self, count: int) -> bool:
         now = time.monotonic()

@@ -28,6 +28,7 @@ def test_trades_best_prices_and_closed_orders_are_published(persister, peer: Eng
         peer.apply(new("bid", Side.BUY, 99, 7))
         peer.apply(new("proof-1", Side.SELL, 5, 1, symbol=3), new("proof-2", Side.BUY, 5, 1, symbol=3))
         running = persister()
+        running.wait_for(lambda: "trade_id" in (valkey.lindex("trades:AAPL", 0) or ""), "the trade")
         running.wait_for(lambda: valkey.hget("best:AAPL", "bid_price"), "the best prices")
 
         trade = {
@@ -156,3 +157,24 @@ def test_without_valkey_everything_is_written_and_afterwards_lists_have_no_holes
     finally:
         os.kill(server.process.pid, signal.SIGCONT)
         server.kill()
+
+
+def test_what_a_killed_persister_had_committed_and_not_told_is_not_missing(
+    persister, peer: EnginePeer, valkey_server: ValkeyServer
+):
+    with redis.Redis(port=valkey_server.port, decode_responses=True) as valkey:
+        valkey.flushall()
+        running = persister()
+        for number in range(3):
+            peer.apply(new(f"m{number}", Side.SELL, 100, 5), new(f"t{number}", Side.BUY, 100, 2))
+        running.wait_for(lambda: newest_of(valkey, "AAPL") == taker_sequences(peer, 1)[-1], "the newest")
+        running.wait_for(lambda: valkey.hget("best:AAPL", "ask_quantity") == "9", "the best price")
+        running.end(signal.SIGKILL)
+        valkey.lpop("trades:AAPL")  # as if it had been killed between commit and news
+        valkey.hset("best:AAPL", "ask_quantity", "11")
+        running = persister()
+        running.wait_for(lambda: valkey.llen("trades:AAPL") == 0, "a list without holes")
+        running.wait_for(lambda: valkey.hget("best:AAPL", "ask_quantity") == "9", "the best price of now")
+        peer.apply(new("m", Side.SELL, 99, 5), new("t", Side.BUY, 99, 2))
+        running.wait_for(lambda: newest_of(valkey, "AAPL") == taker_sequences(peer, 1)[-1], "the newest")
+        assert valkey.llen("trades:AAPL") == 1
