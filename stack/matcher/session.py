@@ -2,7 +2,8 @@
 
 A client says HELLO within HELLO_TIMEOUT_S and is answered with WELCOME, or with ERROR and the end. From then on `Frames` takes
 its commands. Nothing is taken from a client that has OPEN_MAX commands without a reply, that does not read what it is sent, or
-that asks more than QUERIES_MAX queries in one turn of the loop: the rest waits in the kernel, in the client's own buffers.
+that asks more than QUERIES_MAX queries in one turn of the loop or has so many without an answer, as while the disk is stalled:
+the rest waits in the kernel, in the client's own buffers.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ class Session(asyncio.Protocol):
         self._up = False
         self._unread = False  # the client leaves too much unread
         self._queries = 0  # of this turn
+        self._unanswered = 0  # of all turns
         self._paused = False
         self._swept_over = 0
         self._hello_timer: asyncio.TimerHandle | None = None
@@ -110,7 +112,7 @@ class Session(asyncio.Protocol):
     # ---- how fast
 
     def _go_on(self) -> None:
-        self._frames.held = self._unread or self._queries >= QUERIES_MAX
+        self._frames.held = self._unread or self._queries >= QUERIES_MAX or self._unanswered >= QUERIES_MAX
         self.data_received(b"")
 
     def _next_turn(self) -> None:
@@ -200,10 +202,12 @@ class Session(asyncio.Protocol):
         self._queries += 1
         if self._queries == 1:
             self._loop.call_soon(self._next_turn)
-        if self._queries >= QUERIES_MAX:
+        self._unanswered += 1
+        if self._queries >= QUERIES_MAX or self._unanswered >= QUERIES_MAX:
             self._frames.held = True
 
         def answered(document: dict[str, Any], events: bytes) -> None:
+            self._has_answer()
             text = msgspec.json.encode(document)
             self._send(frame(FrameType.ANSWER, len(text).to_bytes(4, "little") + text + events, request=request))
 
@@ -214,7 +218,11 @@ class Session(asyncio.Protocol):
             answered(document, events)
 
         def lost() -> None:
-            self._error("stopped", "the engine is stopping", request)
+            refused("stopped", "the engine is stopping")
+
+        def refused(code: str, message: str) -> None:
+            self._has_answer()
+            self._error(code, message, request)
 
         try:
             query = decoder.decode(payload)
@@ -223,11 +231,16 @@ class Session(asyncio.Protocol):
             else:
                 self._door.queries.ask(self._allowed(query), own if isinstance(query, OrderQuery) else answered, lost)
         except msgspec.DecodeError as error:
-            self._error("bad_query", str(error), request)
+            refused("bad_query", str(error))
         except UnknownSymbol as error:
-            self._error("unknown_symbol", str(error), request)
+            refused("unknown_symbol", str(error))
         except PermissionError as error:
-            self._error("not_allowed", str(error), request)
+            refused("not_allowed", str(error))
+
+    def _has_answer(self) -> None:
+        self._unanswered -= 1
+        if self._unanswered == QUERIES_MAX - 1:
+            self._loop.call_soon(self._go_on)
 
     def _allowed(self, query: AnyQuery) -> AnyQuery:
         if isinstance(query, OrderQuery | BookQuery):
