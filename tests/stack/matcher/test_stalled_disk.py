@@ -33,11 +33,14 @@ def test_a_session_that_asks_on_and_on_keeps_no_order_out(
         stall(opened.partition)
         for request in range(1, 501):
             curious.send(FrameType.QUERY, {"query": "book", "symbol": 1}, request=request)
-        for _ in range(50):
+        await curious.writer.drain()
+        while opened.partition.unacknowledged < QUERIES_MAX:
             await asyncio.sleep(0.002)
+        await asyncio.sleep(0.1)
         assert opened.partition.unacknowledged == QUERIES_MAX
         trading.submit(new("a"))
-        await asyncio.sleep(0.02)
+        while opened.partition.unacknowledged == QUERIES_MAX:
+            await asyncio.sleep(0.002)
         go_on(opened.partition)
         ((_, outcome, _),) = (await trading.receive()).replies()
         assert outcome == Outcome.DONE
