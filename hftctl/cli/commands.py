@@ -12,6 +12,7 @@ from hftctl.cli import (
     deploy,
     diff,
     doctor,
+    drain,
     drift,
     events,
     halting,
@@ -52,5 +53,6 @@ def register(app: typer.Typer) -> None:
     app.command()(running.start)
     app.command()(halting.halt)
     app.command()(halting.resume)
+    app.command()(drain.drain)
     app.command()(status.history)
     app.command()(running.destroy)

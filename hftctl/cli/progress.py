@@ -75,7 +75,7 @@ def _table(latest: Latest) -> Table:
 
     table = Table(box=None, show_header=False, pad_edge=False)
     for progress, since in latest.values():
-        goes_on = progress.state in {"applying", "waiting", "reverting"}
+        goes_on = progress.state in {"applying", "waiting", "reverting", "baking"}
         elapsed_s = progress.elapsed_s + (time.monotonic() - since if goes_on else 0.0)
         state = Text(progress.state, style=COLOURS.get(progress.state, ""))
         table.add_row(
@@ -88,4 +88,6 @@ def _table(latest: Latest) -> Table:
 
 
 def _line(progress: Progress) -> None:
+    if progress.figures:
+        return
     output.say(f"{progress.elapsed_s:7.2f} s  {progress.subject:<14}  {progress.state:<9}  {progress.message}".rstrip())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -70,9 +70,7 @@ def resume(
 
 
 def _tell(name: str | None, verb: str, why: str, targets: TargetFactory, confirm: Confirm) -> HaltResult:
-    why = why.strip()
-    if not WHY.fullmatch(why):
-        raise UsageError(f"the reason {why!r} has {len(why)} characters; it may have 44, all of them printable ASCII")
+    why = checked(why)
     target = open_standing(name, targets=targets)
     partitions = engines(target.status())
     if not partitions:
@@ -80,6 +78,19 @@ def _tell(name: str | None, verb: str, why: str, targets: TargetFactory, confirm
     revision = last_revision(target)
     environment = revision.release.environment if revision else ""
     confirm_(confirm, Intention(verb, target.deployment, target.name, environment, Plan(())))
+    return HaltResult(target.deployment, target.name, verb, why, tell(target, partitions, verb, why))
+
+
+def checked(why: str) -> str:
+    """Raises UsageError where the journal has no room for it."""
+    why = why.strip()
+    if not WHY.fullmatch(why):
+        raise UsageError(f"the reason {why!r} has {len(why)} characters; it may have 44, all of them printable ASCII")
+    return why
+
+
+def tell(target: Target, partitions: Sequence[int], verb: str, why: str) -> tuple[PartitionHalt, ...]:
+    """Each partition by its own door, else through a gateway; recorded in the events."""
     found = [_timed(partition, "admin", partial(_by_admin, target, partition, verb, why)) for partition in partitions]
     if not all(result.done for result in found):
         by_http = _by_http(target, verb, why)
@@ -88,7 +99,7 @@ def _tell(name: str | None, verb: str, why: str, targets: TargetFactory, confirm
         for result in found:
             said = f"{verb} of partition {result.partition}: {why} ({result.message})"
             target.note(verb if result.done else f"{verb}-failed", f"engine-{result.partition}", said, actor())
-    return HaltResult(target.deployment, target.name, verb, why, tuple(found))
+    return tuple(found)
 
 
 def _by_admin(target: Target, partition: int, verb: str, why: str) -> str:

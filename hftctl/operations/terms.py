@@ -16,7 +16,7 @@ from hftctl.targets.base import Finding, Target
 class Intention:
     """What is about to be done, for the person who confirms it."""
 
-    verb: str  # deploy, apply, start, scale, restart, rollback, abort, stop, destroy, halt, resume
+    verb: str  # deploy, apply, start, scale, restart, rollback, abort, stop, destroy, halt, resume, drain
     deployment: str
     target: str
     environment: str

@@ -30,6 +30,7 @@ class Progress:
     state: str  # applying | waiting | ready | failed | reverting | reverted
     message: str
     elapsed_s: float
+    figures: bool = False  # no change, only other figures in the message: drawn where something is drawn, said nowhere
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
-"""The admin socket: halt, resume, status, state and mass cancel, with nothing between an operator and the engine.
+"""The admin socket: halt, resume, status, state, snapshot and mass cancel, with nothing between an operator and the engine.
 
 One JSON object a line: {"command": "halt", "why": "..."} is answered by {"ok": true, ...} or {"ok": false, "code", "message"}.
 It needs no gateway, database, cache or nginx, and a halt is taken even while the queue for the disk is full: no order is
-accepted from the moment the line is read, and the answer says that the halt is durable.
+accepted from the moment the line is read, and the answer says that the halt is durable. A snapshot is only begun by its
+command; `status` says when it is there.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import msgspec
 
 from engine.records import TEXT_BYTES, Command, CommandKind, Event
 from stack.matcher.partition import Partition
+from stack.matcher.snapshots import Snapshots
 from stack.matcher.status import status
 from stack.wire.frames import Outcome
 
@@ -25,7 +27,7 @@ _KINDS = {"halt": CommandKind.HALT, "resume": CommandKind.RESUME, "mass_cancel":
 
 
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    command: Literal["halt", "resume", "status", "state", "mass_cancel"]
+    command: Literal["halt", "resume", "status", "state", "snapshot", "mass_cancel"]
     why: Annotated[str, msgspec.Meta(max_length=1000)] = ""
 
 
@@ -58,9 +60,10 @@ class _Once:
 
 
 class AdminServer:
-    def __init__(self, partition: Partition, started_ns: int) -> None:
+    def __init__(self, partition: Partition, started_ns: int, snapshots: Snapshots) -> None:
         self._partition = partition
         self._started_ns = started_ns
+        self._snapshots = snapshots
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -83,9 +86,16 @@ class AdminServer:
         if request.command == "status":
             return {"ok": True, **status(self._partition, self._started_ns)}
         once = _Once()
-        if request.command == "state":
+        if request.command in ("state", "snapshot"):
             engine = self._partition.engine
-            state = {"ok": True, "sequence": engine.sequence, "state_hash": engine.state_hash()}
+            state: dict[str, Any] = {"ok": True, "sequence": engine.sequence}
+            if request.command == "state":
+                state["state_hash"] = engine.state_hash()
+            else:
+                try:
+                    self._snapshots.want()
+                except ValueError as error:
+                    return _refusal("no_snapshots", str(error))
             self._partition.when_durable(lambda: once._set(state), lambda: once.lost(0))
             return await once.future
         text = request.why.encode().decode("ascii", "replace").encode("ascii", "replace")[:TEXT_BYTES]

@@ -60,7 +60,8 @@ class Service:
             link = LinkServer(partition, started_ns)
             try:
                 await self._define(partition)
-                await self._serve(partition, listeners, link, AdminServer(partition, started_ns))
+                self._snapshots = Snapshots(partition, settings, self._config)
+                await self._serve(partition, listeners, link, AdminServer(partition, started_ns, self._snapshots))
                 return await self._ended
             finally:
                 await self._stop(partition, link)
@@ -92,8 +93,7 @@ class Service:
 
             self._metrics = Metrics(partition, settings.latency_sample_rate, self._door)
             self._every(PUBLISH_S, self._metrics.publish)
-        self._snapshots = Snapshots(partition, settings, self._config)
-        if self._snapshots.on:
+        if self._snapshots is not None and self._snapshots.on:
             self._every(EVERY_S, self._snapshots.look)
         if settings.hft_mode:
             partition.log.close()  # opened again when it is used: what a long replay mapped is not to be held in memory

@@ -5,6 +5,8 @@ since then up to a command that is durable and logged, compares every event with
 log, and writes down what it has come to. So no order waits for it, and whoever starts from the result starts from what
 was replayed, not from a copy of memory that may have gone wrong. Says what it did on standard output, one JSON document.
 
+With --read-back the file is loaded into a fresh engine afterwards, and `state_hash` says what it comes to.
+
 Exit code 0: taken, or there was one already. 1: it could not be; standard error says why, and older snapshots stand.
 """
 
@@ -31,7 +33,15 @@ from stack.matcher.journal_files import Point, segment_path
 from stack.matcher.journal_read import Damage, Segment, ahead, check_follows
 from stack.matcher.recovery import apply_segment, point_after
 from stack.matcher.restore import begin
-from stack.matcher.snapshot_file import NAME, SUFFIX, UNFINISHED, write_snapshot
+from stack.matcher.snapshot_file import (
+    NAME,
+    SUFFIX,
+    UNFINISHED,
+    Unusable,
+    describe,
+    load_snapshot,
+    write_snapshot,
+)
 from stack.settings import EngineSettings, load
 
 if TYPE_CHECKING:
@@ -44,8 +54,21 @@ class NotTaken(Exception):
     """One sentence that says why."""
 
 
-def take(settings: EngineSettings, until: int) -> dict[str, Any]:
+def take(settings: EngineSettings, until: int, *, read_back: bool = False) -> dict[str, Any]:
     """Raises NotTaken, Damage and OSError."""
+    taken = _take(settings, until)
+    if read_back:
+        path = Path(settings.data_dir) / NAME / f"{taken['sequence']:020d}{SUFFIX}"
+        try:
+            described = describe(path)
+            load_snapshot(path, described, _engine(settings))
+        except Unusable as error:
+            raise NotTaken(f"{path}, read back: {error}") from None
+        taken |= {"bytes": described.bytes, "state_hash": described.state_hash}
+    return taken
+
+
+def _take(settings: EngineSettings, until: int) -> dict[str, Any]:
     started_s = time.monotonic()
     data_dir = Path(settings.data_dir)
     directory = data_dir / NAME
@@ -145,11 +168,13 @@ def main() -> int:
     parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="the engine's settings, JSON")
     parser.add_argument("--until", required=True, type=int, metavar="SEQUENCE", help="the last command to be in it")
     parser.add_argument("--parent", type=int, metavar="PID", help="end when this process, which started us, does")
+    parser.add_argument("--read-back", action="store_true", help="load the file again, and say what it comes to")
     arguments = parser.parse_args()
     try:
         if arguments.parent is not None:
             _end_with(arguments.parent)
-        print(msgspec.json.encode(take(load(arguments.config, EngineSettings), arguments.until)).decode())
+        settings = load(arguments.config, EngineSettings)
+        print(msgspec.json.encode(take(settings, arguments.until, read_back=arguments.read_back)).decode())
     except (NotTaken, Damage, OSError, RuntimeError, MemoryError, msgspec.DecodeError) as error:
         print(f"snapshot: not taken: {error}", file=sys.stderr)
         return 1

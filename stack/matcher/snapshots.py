@@ -4,6 +4,9 @@ Every `snapshot_commands` commands another process takes one (snapshot.py), so t
 from a thread, without being copied (vfork). One at a time, and after each a pause of four times as long as it took, so that
 it has at most a fifth of a disk and a core to itself. At a clean stop, when nothing else is to be done, this process writes
 its own memory down if the next start would have to replay more than half of that many commands.
+
+One that a person asks for (a drain, before maintenance) is taken at once, of what stands at that moment, and is read back
+from its file: `verified` moves there only when it comes to the same state as the running book.
 """
 
 from __future__ import annotations
@@ -45,6 +48,7 @@ class Recovery(NamedTuple):
 @dataclass
 class SnapshotCounts:
     newest: int = 0  # sequence
+    verified: int = 0  # sequence of the newest that was read back from its file and found to be what the book is
     taken: int = 0  # by this process, as the next one
     failed: int = 0
     took_s: float = 0.0  # the last one
@@ -63,36 +67,54 @@ class Snapshots:
         self._task: asyncio.Future[tuple[int, bytes, bytes]] | None = None
         self._rests_until_s = 0.0
         self._closed = False
+        self._wanted = False  # by a person
         self.on = bool(settings.snapshot_commands) and partition.engine.implementation == "cython"
 
     def look(self) -> None:
         """Called now and then: is it time for one?"""
         partition, counts = self._partition, self._counts
+        if counts.running or partition.stopped:
+            return
+        if self._wanted:
+            self._wanted, counts.running = False, True
+            sequence, state_hash = partition.engine.sequence, partition.engine.state_hash()
+            partition.when_durable(lambda: self._start(sequence, state_hash), lambda: None)
+            return
         due = partition.durable_sequence - counts.newest >= self._settings.snapshot_commands
-        if not self.on or not due or self._task is not None or partition.stopped:
-            return
-        if time.monotonic() < self._rests_until_s:
-            return
-        counts.running = True
+        if self.on and due and time.monotonic() >= self._rests_until_s:
+            counts.running = True
+            self._start(partition.durable_sequence)
+
+    def want(self) -> None:
+        """Take one of what stands now, or stands when the one that is being taken is done. Raises ValueError where none can be."""
+        if self._partition.engine.implementation != "cython":
+            raise ValueError("the plain-Python engine has no snapshots: its start replays the whole journal")
+        self._wanted = True
+        self._counts.error = ""
+        self.look()
+
+    def _start(self, until: int, state_hash: int | None = None) -> None:
+        """`state_hash` of the running book at that command: the file is read back and compared with it."""
         started_s = time.monotonic()
         loop = asyncio.get_running_loop()
-        self._task = loop.run_in_executor(None, self._run, partition.durable_sequence)
-        self._task.add_done_callback(lambda done: self._ended(done, time.monotonic() - started_s))
+        self._task = loop.run_in_executor(None, self._run, until, state_hash is not None)
+        self._task.add_done_callback(lambda done: self._ended(done, time.monotonic() - started_s, state_hash))
 
-    def _run(self, until: int) -> tuple[int, bytes, bytes]:
+    def _run(self, until: int, read_back: bool) -> tuple[int, bytes, bytes]:
         if self._closed:
             return 1, b"", b"the engine is stopping"
         self._process = subprocess.Popen(
             [
                 sys.executable, "-m", "stack.matcher.snapshot",
                 "--config", str(self._config), "--until", str(until), "--parent", str(os.getpid()),
+                *(["--read-back"] if read_back else []),
             ],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         out, err = self._process.communicate()
         return self._process.returncode, out, err
 
-    def _ended(self, done: asyncio.Future[tuple[int, bytes, bytes]], took_s: float) -> None:
+    def _ended(self, done: asyncio.Future[tuple[int, bytes, bytes]], took_s: float, state_hash: int | None) -> None:
         self._task = self._process = None
         self._rests_until_s = time.monotonic() + REST * took_s
         counts = self._counts
@@ -105,11 +127,21 @@ class Snapshots:
                 lines = err.decode("utf-8", "replace").strip().splitlines()
                 raise RuntimeError(lines[-1] if lines else f"it ended with exit code {code}")
             taken = msgspec.json.decode(out)
+            if state_hash is not None and taken["state_hash"] != state_hash:
+                raise RuntimeError(
+                    f"the snapshot of command {taken['sequence']} comes to state {taken['state_hash']:x} and the running "
+                    f"engine to {state_hash:x}: what runs is not what its journal says"
+                )
         except (OSError, RuntimeError, msgspec.DecodeError) as error:
             counts.failed += 1
             counts.error = str(error)
             logger.error("no snapshot could be taken, a start replays more than it should: %s", error)
             return
+        finally:
+            if self._wanted:
+                self.look()
+        if state_hash is not None:
+            counts.verified = taken["sequence"]
         counts.newest, counts.bytes = taken["sequence"], taken.get("bytes", counts.bytes)
         counts.taken += 1
         counts.took_s, counts.error = took_s, ""

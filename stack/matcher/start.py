@@ -147,7 +147,7 @@ def open_partition(settings: EngineSettings, on_failed: Callable[[str], None]) -
     newest = recovered.newest
     partition.tally.torn_tails = int(newest is not None and bool(newest.torn))
     partition.recovery = recovery
-    partition.snapshots.newest = begun.point.sequence
+    partition.snapshots.newest = partition.snapshots.verified = begun.point.sequence
     return partition
 
 

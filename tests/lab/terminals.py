@@ -73,6 +73,7 @@ ROWS: Mapping[str, Row] = {
     "stop": Row(DRY, (0,), "Stop"),
     "start": Row(DRY, (0,), "Rollout"),
     "halt": Row("--why drill " + DRY, (0,), "Halt"),
+    "drain": Row("--why drill " + DRY, (0,), "Drain"),
     "resume": Row("--why drill " + DRY, (0,), "Resume"),
     "history": Row("-p {name}", (0,), "History"),
     "destroy": Row(DRY, (0,), "Destroy"),

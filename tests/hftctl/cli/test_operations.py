@@ -193,6 +193,20 @@ def test_halt_and_resume(deployed: Ended, hftctl_: Hftctl) -> None:
     assert hftctl_("status").code == 0
 
 
+def test_drain_shows_the_point_and_fails_with_the_halt_standing(deployed: Ended, hftctl_: Hftctl) -> None:
+    assert hftctl_("drain").code == 2
+    assert "would drain 'local'" in hftctl_("drain", "--dry-run").out
+    assert hftctl_("status").code == 0
+    ended = hftctl_("drain", "--timeout", "200ms", "--yes", "-o", "json")  # files have no PostgreSQL
+    document = ended.document("Drain")
+    (partition,) = document["partitions"]
+    assert (ended.code, document["result"], partition["halted"], partition["sequence"]) == (12, "unfinished", True, 7)
+    assert "a target of files has no PostgreSQL" in document["error"]["message"]
+    ended = hftctl_("drain", "--timeout", "200ms", "--yes")
+    assert ended.code == 12
+    assert "hftctl resume -p local --why TEXT" in ended.err
+
+
 def test_history_names_revisions_and_rollouts(deployed: Ended, hftctl_: Hftctl) -> None:
     document = hftctl_("history", "-o", "json").document("History")
     assert [revision["number"] for revision in document["revisions"]] == [1]

@@ -52,7 +52,7 @@ def test_help_fits_80_columns_and_shows_two_examples_first(path: str, text: str)
 
 
 def test_every_command_of_the_contract_is_there() -> None:
-    wanted = "doctor build profile plan apply deploy status logs order book load replay stop start halt resume history destroy"
+    wanted = "doctor build profile plan apply deploy status logs order book load replay stop start halt resume drain history destroy"
     assert {f"hftctl {word}" for word in wanted.split()} <= {path for path, _ in HELPS}
 
 

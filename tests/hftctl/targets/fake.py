@@ -54,6 +54,7 @@ class HookedJournal(RolloutJournal):
 class FakeTarget:
     name = "fake"
     said = ("last words",)  # by every component
+    snapshot_error = ""  # why none can be taken
 
     def __init__(self, root, deployment="fake", at=lambda _point: None):
         self.deployment = deployment
@@ -174,7 +175,17 @@ class FakeTarget:
             halted.write_text(message["why"])
         elif message["command"] == "resume":
             halted.unlink(missing_ok=True)
-        return {"ok": True, "sequence": 7, "halted": halted.exists(), "implementation": "cython"}
+        snapshot = self.layout.data / "snapshot"
+        if message["command"] == "snapshot":
+            snapshot.write_text(self.snapshot_error)
+        taken = snapshot.exists() and not snapshot.read_text()
+        snapshots = {
+            "verified": 7 if taken else 0,
+            "error": snapshot.read_text() if snapshot.exists() else "",
+            "bytes": 0,
+        }
+        engine = {"sequence": 7, "durable_sequence": 7, "live_orders": 2, "snapshots": snapshots}
+        return {"ok": True, "halted": halted.exists(), "implementation": "cython", **engine}
 
     def lock(self, why, *, wait_s, shared=False):
         return flock.hold(
