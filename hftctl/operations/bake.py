@@ -117,10 +117,22 @@ class _Watch:
                     self._say("baking", "; ".join(doubtful))
                 if strikes >= STRIKES:
                     return self._worse("; ".join(doubtful))
+                self._count_down(strikes, doubtful)
             if now - self._started >= slo.bake_s and not (strikes or unread_since or interrupts.received):
                 return self._stays()
             if not _nap(min(LOOK_S, slo.bake_s), interrupts):
                 raise Stopped(interrupts.received)
+
+    def _count_down(self, strikes: int, doubtful: list[str]) -> None:
+        """How long still, and what is seen so far. No news: a terminal draws it, elsewhere only changes are said."""
+        elapsed_s = time.monotonic() - self._started
+        left = f"{max(self._slo.bake_s - elapsed_s, 0):.0f} s of {self._slo.bake_s:g} s left"
+        if doubtful:
+            seen = f"bad look {strikes} of {STRIKES}: {'; '.join(doubtful)}"
+        else:
+            found = figures(self._seen[0][1], self._seen[-1][1])
+            seen = ", ".join(f"{figure.name} {figure.shown}" for figure in found) or "no request yet"
+        self._request.report(Progress("bake", "baking", f"{left}: {seen}", elapsed_s, figures=True))
 
     def _judged(self) -> tuple[list[str], list[str]]:
         """What is a verdict at once, and what is one when it is so again and again."""

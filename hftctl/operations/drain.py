@@ -70,11 +70,11 @@ def drain(
 
     try:
         found = tuple(look(target, number) for number in numbers)
-    except KeyboardInterrupt as error:
+    except KeyboardInterrupt as pressed:
         raise Interrupted(
             f"drain of '{target.deployment}' stopped by SIGINT; nothing was changed",
             hint=f"see what stands: hftctl status -p {target.deployment}",
-        ) from error
+        ) from pressed
     if not any(partition.left for partition in found):
         return ended("unchanged", found)
     if dry_run:

@@ -65,7 +65,9 @@ def test_a_good_release_stays_and_says_what_was_seen(home):
     assert (result.result, result.revision, version_of(home)) == ("ready", 2, 2)
     assert "nothing got worse: orders turned away 0.00 % of" in result.baked
     assert FakeTarget(home).journal().last().message == result.baked
-    said = [one.state for one in told if one.subject == "bake"]
+    counted = [one.message for one in told if one.figures]
+    assert counted[-1].startswith("0 s of 0.03 s left: orders turned away 0.00 %"), counted
+    said = [one.state for one in told if one.subject == "bake" and not one.figures]
     assert said[0] == "waiting" and said[-1] == "ready" and len(said) <= 5, "one line per change of state"
 
 

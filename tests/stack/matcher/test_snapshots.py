@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from stack.matcher import snapshot, snapshot_file
 from stack.matcher.partition import Partition
 from stack.matcher.refusal import EXIT_DAMAGED, StartRefused
 from stack.matcher.snapshot_file import Unusable, describe, snapshot_paths
+from stack.matcher.snapshots import Snapshots
 from stack.settings import EngineSettings
 from stack.wire.frames import Outcome
 from tests.stack.matcher.engines import cancel, new, submit, with_partition
@@ -215,3 +217,44 @@ def test_none_is_taken_of_what_is_not_on_disk_yet(compiled: EngineSettings) -> N
     with pytest.raises((snapshot.NotTaken, OSError)):
         snapshot.take(compiled, sequence + 1000)
     assert snapshot_paths(Path(compiled.data_dir)) == []
+
+
+def test_one_that_is_read_back_says_what_it_comes_to(compiled: EngineSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    sequence, state_hash = filled_and_taken(compiled)
+    assert snapshot.take(compiled, sequence, read_back=True)["state_hash"] == state_hash
+    assert snapshot.take(compiled, sequence, read_back=True)["replayed"] == 0, "the one that is there is read"
+    sequence, _ = with_partition(compiled, lambda partition: fill(partition, "more-", 14))
+    whole = snapshot_file.write_snapshot
+
+    def spoilt(*words: Any, **more: Any) -> Any:
+        described = whole(*words, **more)
+        data = bytearray(newest(compiled).read_bytes())
+        data[-1] ^= 1
+        newest(compiled).write_bytes(data)
+        return described
+
+    monkeypatch.setattr(snapshot, "write_snapshot", spoilt)
+    with pytest.raises(snapshot.NotTaken, match="read back"):
+        snapshot.take(compiled, sequence, read_back=True)
+
+
+@pytest.mark.parametrize("wrong", [0, 1])
+def test_one_that_is_asked_for_is_compared_with_the_running_book(
+    compiled: EngineSettings, tmp_path: Path, wrong: int
+) -> None:
+    config = tmp_path / "engine.json"
+    config.write_bytes(msgspec.json.encode(compiled))
+
+    async def ask(partition: Partition) -> tuple[int, int, str]:
+        sequence, state_hash = await fill(partition)
+        snapshots, counts = Snapshots(partition, compiled, config), partition.snapshots
+        counts.running = True
+        snapshots._start(sequence, state_hash ^ wrong)  # what `want` does once all before it is durable
+        while counts.running:
+            await asyncio.sleep(0.01)
+        await snapshots.close()
+        return sequence, counts.verified, counts.error
+
+    sequence, verified, error = with_partition(compiled, ask)
+    assert (verified, bool(error)) == ((0, True) if wrong else (sequence, False))
+    assert not wrong or "what runs is not what its journal says" in error
