@@ -100,7 +100,7 @@ class PersisterSettings(Settings, frozen=True, kw_only=True):
     postgres: Postgres
     redis: Redis
     batch_events: int = 50_000
-    idle_ms: int = 50
+    idle_ms: int = 100
     state_file: str | None = None  # how far it is and what keeps it, for `status`; see persister/watch.py
     cached_order_ttl_s: int = 3600
 

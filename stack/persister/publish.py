@@ -44,6 +44,7 @@ logger = logging.getLogger(__name__)
 
 FULL_EVENTS_PER_S = 2_500  # some 20 us of Python each: 5 % of a processor; what is above costs next to nothing
 FULL_EVENTS_BURST = 10_000  # so many at once after a quiet time
+DEBT_EVENTS_MAX = 500  # so that news in full is soon back once it is less
 QUEUE_BYTES = 10_000 * EVENT_BYTES
 NEWEST_KEPT = 100  # trades of a symbol, out of what is coalesced
 LOOKED_THROUGH = 4_000  # newest fills of a batch, for them
@@ -99,7 +100,8 @@ class Publisher:
         if Event.unpack(pieces[0]).sequence <= self._last:
             self._begin_again()
         self._last = Event.unpack(pieces[-1], len(pieces[-1]) - EVENT_BYTES).sequence
-        if self._coalesced or self._away or sum(map(len, self._waiting)) > QUEUE_BYTES or not self._may(count):
+        may = self._may(count)
+        if self._coalesced or self._away or sum(map(len, self._waiting)) > QUEUE_BYTES or not may:
             while self._waiting:
                 self._coalesce(self._waiting.popleft())
             for piece in pieces:
@@ -175,13 +177,13 @@ class Publisher:
         self._forget()
 
     def _may(self, count: int) -> bool:
+        """What is not told counts as well: where more comes all the time, a part told in full would cost and help nobody."""
         now = time.monotonic()
         self._allowed = min(self._allowed + (now - self._allowed_at) * FULL_EVENTS_PER_S, FULL_EVENTS_BURST)
         self._allowed_at = now
-        if count > self._allowed:
-            return False
-        self._allowed -= count
-        return True
+        may = count <= self._allowed
+        self._allowed = max(self._allowed - count, float(-DEBT_EVENTS_MAX))
+        return may
 
     def _coalesce(self, events: bytes) -> None:
         """Keep the newest trades and which symbols were touched, no more. Costs little: the writer does it itself."""

@@ -79,7 +79,7 @@ def persister(release: Release, number: int) -> dict[str, Any]:
         "postgres": postgres(release.profile),
         "redis": redis(release.profile),
         "batch_events": 50_000,
-        "idle_ms": 50,
+        "idle_ms": 100,
         "state_file": persister_state(number),
         "cached_order_ttl_s": 3600,
     }

@@ -3,12 +3,14 @@
 import json
 import os
 import signal
+import time
 from pathlib import Path
 
+import pytest
 import redis
 
 from engine.records import EVENT_BYTES, MAKER, Command, CommandKind, Event, EventKind, Side, unpack_events
-from stack.persister.publish import FULL_EVENTS_BURST, LOOKED_THROUGH, NEWEST_KEPT, newest_trades
+from stack.persister.publish import FULL_EVENTS_BURST, LOOKED_THROUGH, NEWEST_KEPT, Publisher, newest_trades
 from stack.settings import Postgres
 from stack.wire.order import fold
 from tests.stack.persister.conftest import assert_everything_stands_once
@@ -99,6 +101,25 @@ def test_what_comes_too_fast_is_coalesced_to_the_newest_trades_and_prices(
         running.wait_for(lambda: newest_of(valkey, "AAPL") == taker_sequences(peer, 1)[-1], "the last")
         listed = [json.loads(item)["sequence"] for item in valkey.lrange("trades:AAPL", 0, -1)]
         assert listed == taker_sequences(peer, 1)[::-1][: len(listed)], "newest first, none missing in between"
+
+
+def test_nothing_is_told_in_full_while_too_much_comes_all_the_time(monkeypatch: pytest.MonkeyPatch):
+    publisher, now = Publisher.__new__(Publisher), 100.0
+    publisher._allowed, publisher._allowed_at = float(FULL_EVENTS_BURST), now
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+
+    def told(events: int, seconds: float) -> int:
+        nonlocal now
+        count = 0
+        for _ in range(round(seconds / 0.05)):
+            now += 0.05
+            count += events if publisher._may(events) else 0
+        return count
+
+    assert FULL_EVENTS_BURST <= told(500, 10) < 1.5 * FULL_EVENTS_BURST, (
+        "twice as many as may be: the burst, and no more"
+    )
+    assert told(100, 10) > 8.5 * 2000, "so few are told again after a moment"
 
 
 def test_the_newest_trades_of_a_batch_are_found_and_old_ones_are_not_looked_for(peer: EnginePeer):

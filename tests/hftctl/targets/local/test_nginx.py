@@ -141,7 +141,12 @@ def test_orders_go_to_who_owns_the_door_and_the_rest_to_the_gateway(edge):
 
 def test_what_is_not_posted_reaches_the_gateway_whole(edge):
     for path in ("/orders?symbol=AAPL&limit=5", "/orders/batch?x=1"):
-        assert edge.ask("DELETE", path, b"a body")[1] == {"who": "gateway", "method": "DELETE", "path": path, "bytes": 6}
+        assert edge.ask("DELETE", path, b"a body")[1] == {
+            "who": "gateway",
+            "method": "DELETE",
+            "path": path,
+            "bytes": 6,
+        }
         assert edge.servers["gateway"].seen[-1] == ("DELETE", path, b"a body")
 
 
