@@ -13,6 +13,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -29,6 +30,7 @@ SOON_S = 5.0  # a death within this time of the start is one of a series
 BACKOFF_S = (0.0, 0.1, 0.3, 1.0, 3.0)
 FAILED_AFTER = len(BACKOFF_S)
 RETRY_S = 15.0
+RECORD_AGAIN_S = 1.0
 
 
 class Status(StrEnum):
@@ -100,7 +102,8 @@ class Child:
         elif self.record.digest == process.digest:
             self._give_up_replacement()
         elif process.reload and before.same_program(process) and not self.replacing:
-            os.kill(self.record.identity.pid, getattr(signal, process.reload))
+            with suppress(ProcessLookupError):  # it has just died: it is started again, with this
+                signal.pidfd_send_signal(self.running.pidfd, getattr(signal, process.reload))
             self.running.process = process
             self._write(replace(self.record, digest=process.digest))
             self._log("info", self.name, f"told to load its new configuration ({process.reload})", "reloaded")
@@ -250,9 +253,16 @@ class Child:
         for tell in waiting:
             tell()
 
-    def _write(self, record: Record) -> None:
+    def _write(self, record: Record, *, again: bool = False) -> None:
+        """What runs must not count as not started because a full disk has no room for its record: that can wait. Until
+        then another supervisor would find it by its environment."""
         self.record = record
-        write_atomic(record_file(Path(), self.name), json.dumps(record.json()), mode=0o600)
+        try:
+            write_atomic(record_file(Path(), self.name), json.dumps(record.json()), mode=0o600)
+        except OSError as error:
+            if not again:
+                self._log("warning", self.name, f"its record is tried again until it can be written: {error.strerror}")
+            self._later(RECORD_AGAIN_S, lambda: self._write(record, again=True) if self.record is record else None)
 
     @staticmethod
     def _fds(held: dict[str, socket.socket]) -> dict[str, int]:

@@ -87,8 +87,14 @@ def ensure(layout: Layout, *, start: bool = True) -> None:
         finally:
             os.close(log)
             os.close(told)
-        code = process.wait(START_TIMEOUT_S)  # it leaves its own child behind
         deadline = time.monotonic() + START_TIMEOUT_S
+        try:
+            code = process.wait(START_TIMEOUT_S)  # it leaves its own child behind
+        except subprocess.TimeoutExpired as error:
+            raise Failed(
+                f"the supervisor of '{layout.name}' (pid {process.pid}) is still starting after {START_TIMEOUT_S:g} s",
+                hint=f"once the machine has time for it: hftctl start -p {layout.name}",
+            ) from error
         if code == 0 and select.select([ready], [], [], START_TIMEOUT_S)[0] and os.read(ready, 1):
             return
         while code == ANOTHER and time.monotonic() < deadline:  # just starting, or leaving
@@ -97,6 +103,12 @@ def ensure(layout: Layout, *, start: bool = True) -> None:
             time.sleep(0.05)
     finally:
         os.close(ready)
+    if code == ANOTHER and (there := supervisor_identity(layout)) is not None:
+        raise Failed(
+            f"the supervisor of '{layout.name}' (pid {there.pid}) lives and does not answer",
+            hint=f"when it was stopped: kill -CONT {there.pid}; else, for it holds nothing that its successor does not find: "
+            f"kill -9 {there.pid}, then hftctl start -p {layout.name}",
+        )
     raise Failed(
         f"the supervisor of '{layout.name}' did not start: {_last_line(layout.logs / 'supervisor.out')}",
         hint=f"see {layout.logs / 'supervisor.out'}",

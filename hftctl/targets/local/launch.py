@@ -72,7 +72,13 @@ def launch(root: Path, process: Process, fds: Mapping[str, int], ready_fd: int =
         )  # fmt: skip
     finally:
         os.close(out)
-    return Running(process, popen.pid, os.pidfd_open(popen.pid), popen, _nobody)
+    try:
+        pidfd = os.pidfd_open(popen.pid)
+    except OSError:
+        popen.kill()  # without a handle nobody would hear of its end
+        popen.wait()
+        raise
+    return Running(process, popen.pid, pidfd, popen, _nobody)
 
 
 def _nobody(running: Running) -> None:

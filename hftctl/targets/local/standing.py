@@ -126,6 +126,9 @@ def _component(layout: Layout, subject: str, supervisor: Mapping[str, Any] | Non
     if record is None or not record.alive:
         if supervisor is None:
             return Readiness(Answer.FAILED, f"{subject} does not run, and no supervisor is there to start it")
+        if process is not None and process["pid"]:
+            unwritten = f"its record cannot be written in {layout.run}; is the disk full?"
+            return Readiness(Answer.WAITING, f"{subject} runs as pid {process['pid']}, {unwritten}")
         return Readiness(Answer.WAITING, f"{subject} does not run yet")
     if record.digest != wanted:
         return Readiness(Answer.WAITING, f"{subject} still runs with its old configuration")

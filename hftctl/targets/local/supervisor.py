@@ -47,6 +47,7 @@ PROCESSES = "processes.json"
 PID_FILE = "supervisor.json"
 ANOTHER = 7  # exit status: somebody else looks after this deployment
 REQUEST_BYTES_MAX = 1 << 20
+SAVE_AGAIN_S = 1.0
 READY_FD_VARIABLE = "HFTCTL_READY_FD"
 
 OWN = Process("supervisor", (), logs=(event_log.SUPERVISOR, event_log.ACTIONS))
@@ -115,14 +116,18 @@ class Supervisor:
             if record is None and not start:
                 continue
             child = self._child(process)
-            if record is None:
-                dead = read_record(self.root / "run", process.component)
-                child.start(dead.identity.pid if dead and dead.identity.boot == boot_id() else 0)
-            else:
-                child.adopt(record)
+            if record is not None:
+                try:
+                    child.adopt(record)
+                except ProcessLookupError:  # it died since we looked
+                    child.start(record.identity.pid)
+                    continue
                 for other in others:
                     child.end_other(other)
                 child.want(process)
+            else:
+                dead = read_record(self.root / "run", process.component)
+                child.start(dead.identity.pid if dead and dead.identity.boot == boot_id() else 0)
 
     def _child(self, process: Process) -> Child:
         child = Child(self.root, process, watch=self.watch, later=self.later, log=self.log)
@@ -131,13 +136,19 @@ class Supervisor:
 
     def _save(self) -> None:
         text = json.dumps([child.process.json() for child in self.children.values()])
-        write_atomic(Path(PROCESSES), text, mode=0o600)
+        try:
+            write_atomic(Path(PROCESSES), text, mode=0o600)
+        except OSError as error:  # a full disk must not end who looks after the rest
+            self.log("warning", "supervisor", f"{PROCESSES} is tried again until it can be written: {error.strerror}")
+            self.later(SAVE_AGAIN_S, self._save)
 
     def _rotate(self) -> None:
-        for child in self.children.values():
-            rotate(self.root / "logs", child.process, child.record)
-        rotate(self.root / "logs", OWN, None)
         self.later(CHECK_S, self._rotate)
+        for process, record in [*((child.process, child.record) for child in self.children.values()), (OWN, None)]:
+            try:
+                rotate(self.root / "logs", process, record)
+            except OSError as error:
+                self.log("warning", process.component, f"its logs cannot be rotated: {error.strerror}")
 
     # the control socket
 

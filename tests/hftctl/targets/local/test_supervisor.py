@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hftctl.errors import NotFound
+from hftctl.errors import Failed, NotFound
 from hftctl.targets.local import control
 from hftctl.targets.local.identity import facts, identify
 from hftctl.targets.unix import connect
@@ -47,6 +47,51 @@ def test_a_program_that_cannot_be_started_says_why(stage):
     control.apply(stage.layout, type(process)(**{**process.__dict__, "argv": ("/no/such/program",)}))
     stage.until(lambda: stage.state()["reason"], "there is a reason")
     assert "/no/such/program" in stage.state()["reason"]
+
+
+def test_what_runs_is_not_started_twice_because_its_record_cannot_be_written(stage):
+    in_the_way = stage.layout.run / "part.json"
+    in_the_way.mkdir()  # as a full disk would, this refuses the file
+    stage.apply(WAIT)
+    pid = stage.pid()
+    stage.until(lambda: "here" in output(stage.layout), "it has started")
+    assert (stage.pid(), stage.state()["restarts"], stage.state()["reason"]) == (pid, 0, "")
+    assert output(stage.layout).count("here") == 1
+    in_the_way.rmdir()
+    stage.until(lambda: stage.record() is not None, "the record is written as soon as it can be")
+    assert stage.record().identity.pid == pid
+
+
+def test_a_list_that_cannot_be_written_ends_nobody_and_is_written_later(stage):
+    in_the_way = stage.layout.run / "processes.json"
+    in_the_way.mkdir()
+    supervisor = control.supervisor_identity(stage.layout)
+    stage.apply(WAIT)
+    stage.apply(WAIT, component="gone")
+    control.remove(stage.layout, "gone")
+    assert control.supervisor_identity(stage.layout) == supervisor
+    in_the_way.rmdir()
+    stage.until(in_the_way.is_file, "the list is written as soon as it can be")
+    assert [process["component"] for process in processes_file(stage.layout)] == ["part"]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # that process is nobody's to wait for
+def test_a_supervisor_that_needs_long_to_start_is_told_in_a_sentence(stage, monkeypatch):
+    stage.kill_supervisor()
+    monkeypatch.setattr(control, "START_TIMEOUT_S", 0.001)
+    with pytest.raises(Failed, match=r"still starting after 0\.001 s"):
+        control.ensure(stage.layout)
+
+
+def test_a_supervisor_that_does_not_answer_is_named_with_what_to_do(stage, monkeypatch):
+    pid = control.supervisor_identity(stage.layout).pid
+    stage.freeze(pid)
+    monkeypatch.setattr(control, "status", lambda layout: None)
+    monkeypatch.setattr(control, "START_TIMEOUT_S", 3.0)
+    with pytest.raises(Failed, match=rf"pid {pid}\) lives and does not answer") as told:
+        control.ensure(stage.layout)
+    os.kill(pid, signal.SIGCONT)
+    assert f"kill -CONT {pid}" in told.value.hint
 
 
 def test_applying_the_same_keeps_the_process_and_another_replaces_it(stage):
