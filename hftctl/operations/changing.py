@@ -66,7 +66,8 @@ def rollback(
     before = [revision for revision in target.revisions() if revision.number < last.number]
     if number is None and not before:
         raise NotFound(
-            f"cannot roll back '{target.deployment}': revision {last.number} is its first", hint="hftctl history"
+            f"cannot roll back '{target.deployment}': revision {last.number} is its first",
+            hint=f"hftctl history -p {target.deployment}",
         )
     wanted = before[-1].number if number is None else number
     found = next((revision for revision in target.revisions() if revision.number == wanted), None)
@@ -110,10 +111,12 @@ def _runnable(release: Release, standing: Release) -> tuple[Release, tuple[Findi
 
 def _meant(target: Target, release: Release, components: Sequence[str]) -> list[str]:
     there = [subject for subject in target.desired(release) if not subject.startswith("schema-")]
-    unknown = [one for one in components if one not in there and not any(one == s.rpartition("-")[0] for s in there)]
+    names = {subject: {subject, subject.rpartition("-")[0] or subject} for subject in there}
+    unknown = [one for one in components if not any(one in called for called in names.values())]
     if unknown:
+        asked = ", ".join(one or repr(one) for one in unknown)
         raise NotFound(
-            f"cannot restart {', '.join(unknown)}: '{target.deployment}' has no such component; there are {', '.join(there)}",
+            f"cannot restart {asked}: '{target.deployment}' has no such component; there are {', '.join(there)}",
             hint=f"hftctl status -p {target.deployment}",
         )
-    return [s for s in there if not components or s in components or s.rpartition("-")[0] in components]
+    return [subject for subject in there if not components or names[subject] & set(components)]

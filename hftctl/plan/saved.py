@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hftctl.errors import NotFound, PlanStale, UsageError
+from hftctl.errors import NotFound, PlanStale, Refused, UsageError
 from hftctl.paths import write_atomic
 from hftctl.plan.change import Change, Op, Plan, Spec, State
 from hftctl.plan.journal import Rollout
@@ -61,7 +61,10 @@ def document(saved: SavedPlan) -> dict[str, Any]:
 
 
 def save(saved: SavedPlan, path: Path) -> None:
-    write_atomic(path, json.dumps(document(saved), indent=2) + "\n", mode=0o600)
+    try:
+        write_atomic(path, json.dumps(document(saved), indent=2) + "\n", mode=0o600)
+    except OSError as error:
+        raise Refused(f"cannot write the plan to {path}: {error.strerror}", hint="choose another file") from error
 
 
 def load(path: Path) -> SavedPlan:

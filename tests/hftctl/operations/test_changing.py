@@ -106,6 +106,13 @@ def test_a_restart_of_what_is_not_there_names_what_is(world):
         world.run(restart, ["trader"])
 
 
+@pytest.mark.parametrize("word", ["", "gateway-", "schema"])
+def test_a_word_that_names_nothing_restarts_nothing(world, word):
+    """An empty variable of a script is no name of those without a number."""
+    with pytest.raises(NotFound, match="no such component"):
+        world.run(restart, [word])
+
+
 def test_declined_is_refused_and_a_dry_run_changes_nothing(world):
     with pytest.raises(Refused, match="declined"):
         world.run(restart, ["engine"], confirm=lambda _intention: False)

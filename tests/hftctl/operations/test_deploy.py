@@ -281,6 +281,12 @@ def test_a_plan_that_was_edited_or_is_none_is_refused(targets, tmp_path):
             saved.load(file)
 
 
+@pytest.mark.parametrize("place", ["no/such/folder/plan.json", "."])
+def test_a_plan_that_cannot_be_saved_says_where_and_why(tmp_path, targets, place):
+    with pytest.raises(Refused, match="cannot write the plan to"):
+        saved.save(plan(profile(), targets=targets), tmp_path / place)
+
+
 def test_when_somebody_was_faster_the_new_difference_is_confirmed_again(run, targets):
     run(profile())
     asked = []
