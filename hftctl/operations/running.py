@@ -92,7 +92,7 @@ def destroy(
         )
         return result
     confirm_(confirm, intention)
-    with _saying_how_to_go_on(target, "destroy"), target.lock(intention.verb, wait_s=lock_wait_s):
+    with _saying_how_to_go_on(target, "destroy", data=data), target.lock(intention.verb, wait_s=lock_wait_s):
         _begin(target, "destroy", data=data)
         _say(progress, target, "applying", "stopping all components, the public door first", started)
         target.stop()
@@ -109,7 +109,7 @@ def destroy(
 
 
 @contextmanager
-def _saying_how_to_go_on(target: Target, verb: str) -> Iterator[None]:
+def _saying_how_to_go_on(target: Target, verb: str, *, data: bool = False) -> Iterator[None]:
     """Its open rollout is the record of an interruption; each component has either been stopped or still runs."""
     try:
         yield
@@ -118,7 +118,7 @@ def _saying_how_to_go_on(target: Target, verb: str) -> Iterator[None]:
         back = "" if verb == "destroy" else f"; or bring it up again: hftctl start -p {name}"
         raise Interrupted(
             f"{verb} of '{name}' stopped by SIGINT: some of it may still run",
-            hint=f"go on: hftctl {verb} -p {name}{back}",
+            hint=f"go on: hftctl {verb} -p {name}{' --data' if data else ''}{back}",
         ) from error
 
 

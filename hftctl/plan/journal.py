@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -83,13 +84,16 @@ class RolloutJournal:
     def rollouts(self) -> list[Rollout]:
         """Those still kept, oldest first."""
         found: list[Rollout] = []
-        for entry in self._entries()[0]:
-            if entry["entry"] == "begin":
-                if found and found[-1].open:
-                    found[-1].result = "interrupted"  # and taken over by this one
-                found.append(_rollout(entry))
-            elif found:
-                _advance(found[-1], entry)
+        for number, entry in enumerate(self._entries()[0], 1):
+            try:
+                if entry["entry"] == "begin":
+                    if found and found[-1].open:
+                        found[-1].result = "interrupted"  # and taken over by this one
+                    found.append(_rollout(entry))
+                elif found:
+                    _advance(found[-1], entry)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise self._damaged(f"in line {number}", error) from error
         return found
 
     def entries(self) -> list[dict[str, Any]]:
@@ -195,16 +199,23 @@ class RolloutJournal:
         good = 0
         while (end := data.find(b"\n", good)) >= 0:
             try:
-                entries.append(json.loads(data[good:end]))
+                entry = json.loads(data[good:end])
             except ValueError as error:
                 if end + 1 == len(data):
                     break  # a torn block at the end of the file may hold the newline of what was not all written
-                raise DamageFound(
-                    f"{self.path} is damaged at byte {good}: {error}",
-                    hint=f"put it aside and deploy again, all is compared anew: mv {self.path} {self.path}.damaged",
-                ) from error
+                raise self._damaged(f"at byte {good}", error) from error
+            if not isinstance(entry, dict) or "entry" not in entry:
+                raise self._damaged(f"at byte {good}", "it is no entry")
+            entries.append(entry)
             good = end + 1
         return entries, good
+
+    def _damaged(self, where: str, error: object) -> DamageFound:
+        aside = shlex.join(["mv", str(self.path), f"{self.path}.damaged"])
+        return DamageFound(
+            f"{self.path} is damaged {where}: {error}",
+            hint=f"put it aside: {aside}; all is compared anew by: hftctl deploy PROFILE",
+        )
 
     def _append(self, entry: Mapping[str, Any]) -> None:
         _, good = self._entries()

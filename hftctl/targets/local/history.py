@@ -45,7 +45,7 @@ def read_release(layout: Layout) -> Release | None:
         return None
     except (ValueError, KeyError, TypeError) as error:
         raise DamageFound(
-            f"{layout.release} is damaged: {error}", hint="write it again: hftctl deploy PROFILE"
+            f"{layout.release} is damaged: {error}", hint=f"write it again: hftctl start -p {layout.name}"
         ) from error
 
 

@@ -8,7 +8,7 @@ from hftctl.operations.deploy import deploy
 from hftctl.operations.halt import halt, resume
 from hftctl.operations.logs import logs
 from hftctl.operations.running import destroy, start, stop
-from hftctl.operations.standing import which
+from hftctl.operations.standing import open_standing, which
 from hftctl.operations.status import history, status
 from tests.hftctl.targets.fake import FakeTarget, profile
 
@@ -167,6 +167,15 @@ def test_halt_and_resume_reach_the_engine_while_the_lock_is_held(targets):
     assert status(None, targets=targets).state == "ready"
 
 
+@pytest.mark.parametrize("text", ["", "null", "[]", '{"format": 1}'])
+def test_where_a_deployment_stands_is_known_though_its_release_is_damaged(home, targets, text):
+    up(targets)
+    targets("fake", "fake").layout.release.write_text(text)
+    asked = []
+    open_standing("fake", targets=lambda target, name: asked.append(target) or targets(target, name))
+    assert asked == ["local"]
+
+
 def test_a_halt_that_nobody_heard_says_both_ways_it_tried(targets):
     up(targets)
     target = targets("fake", "fake")
@@ -235,3 +244,14 @@ def test_ctrl_c_in_the_middle_of_taking_down_says_how_to_go_on(home, targets, ve
     assert caught.value.hint.startswith(f"go on: hftctl {verb} -p fake")
     report = status(None, targets=targets)
     assert (report.state, report.hint) == ("interrupted", f"hftctl {verb} -p fake")
+
+
+def test_an_interrupted_destroy_of_data_goes_on_with_data(home, targets):
+    class Signalled(FakeTarget):
+        def stop(self):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    up(targets)
+    with pytest.raises(Interrupted) as caught:
+        destroy("fake", data=True, targets=lambda _target, name: Signalled(home, name))
+    assert caught.value.hint == "go on: hftctl destroy -p fake --data"

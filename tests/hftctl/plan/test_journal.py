@@ -90,6 +90,16 @@ def test_damage_before_the_last_line_is_said_and_not_passed_over(journal):
         journal.last()
 
 
+@pytest.mark.parametrize("line", ["null", "3", "{}", '{"entry":"begin"}', '{"entry":"intent"}', '{"entry":"end"}'])
+def test_a_line_that_is_json_and_no_entry_is_damage_and_not_a_bug(journal, line):
+    begin(journal)
+    with journal.path.open("a") as file:
+        file.write(f"{line}\n")
+    with pytest.raises(DamageFound, match="is damaged") as told:
+        journal.last()
+    assert f"mv {journal.path} {journal.path}.damaged" in told.value.hint
+
+
 def test_the_file_stays_bounded_and_keeps_the_newest_whole(journal, monkeypatch):
     monkeypatch.setattr(module, "KEPT_BYTES", 4000)
     for number in range(50):
