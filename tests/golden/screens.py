@@ -11,8 +11,10 @@ from pathlib import Path
 from unittest.mock import patch
 
 from hftctl.cli.main import run
-from hftctl.errors import LockHeld
+from hftctl.errors import LockHeld, TimedOut
 from hftctl.operations.compare import Comparison, FileDifference, KeyDifference, VersionDifference
+from hftctl.operations.drain import DrainResult
+from hftctl.operations.drained import PartitionDrain
 from hftctl.operations.drift import DriftReport
 from hftctl.operations.events import Timeline
 from hftctl.operations.interrupted import RolloutStatus
@@ -216,6 +218,24 @@ ROLLOUT_STATUS = RolloutStatus(
     "",
     "go on: hftctl rollout continue -p paper; or back to what stood before: hftctl rollout abort -p paper",
 )
+BEHIND = "PostgreSQL has commands up to 3000000 of 3112000"
+DRAIN = DrainResult(
+    "paper",
+    "local",
+    "unfinished",
+    "new kernel",
+    (
+        PartitionDrain(0, 512, 3, 128, True, 512, 777, 512, 20_480),
+        PartitionDrain(1, 3_112_000, 0, 99_000, True, 3_000_000, 4_100_000, 3_112_000, 31_457_280, (BEHIND,)),
+    ),
+    301.5,
+    TimedOut(
+        "cannot drain 'paper': nothing got further for 300 s. New orders are refused, cancels pass; left: partition 1: "
+        + BEHIND,
+        hint="mend what is named: hftctl status -p paper; go on: hftctl drain -p paper; "
+        "or take orders again: hftctl resume -p paper --why TEXT",
+    ),
+)
 HELD = LockHeld(
     "cannot deploy 'paper' to local: the lock is held by ana@desk3, pid 4711, since 03:02:05 (scale gateway=4)",
     hint="wait for it: hftctl deploy paper --lock-wait 60",
@@ -230,6 +250,7 @@ SCREENS = {
     "drift": (["drift"], "hftctl.operations.drift.drift", DRIFT),
     "diff": (["diff", "1", "2"], "hftctl.operations.compare.compare", DIFFERENCES),
     "rollout-status": (["rollout", "status"], "hftctl.operations.interrupted.rollout_status", ROLLOUT_STATUS),
+    "drain": (["drain", "--yes"], "hftctl.operations.drain.drain", DRAIN),
     "error": (["deploy", "--yes"], "hftctl.operations.deploy.deploy", HELD),
 }
 
