@@ -8,7 +8,7 @@ moment to be killed at. Then `python -m stack.matcher` is killed (SIGKILL) and s
 snapshots and, as the peer, without. Counted is from the kill to the 201 for one new order, durable, through its own door.
 
 Nothing supervises the process here: what a supervisor waits before it starts an engine again comes on top. The files are
-in the page cache as far as the engine left them there; it drops the newest three segments of the journal itself.
+in the page cache as far as the engine left them there; it drops itself what it has not seen synced of the newest segments.
 """
 
 from __future__ import annotations

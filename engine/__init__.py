@@ -28,7 +28,8 @@ def create(
 ) -> MatchingEngine:
     """Its `implementation` property says which one it is. Raises RuntimeError when 'cython' was asked for and can't load.
 
-    `faulted_in`: the compiled engine's tables take all their memory now, and no order waits for the kernel later.
+    `faulted_in`: the compiled engine's tables are laid out for its `fault_in()`, which takes all their memory, so that no
+    order waits for the kernel later.
     """
     if implementation not in ("auto", "cython", "python"):
         raise ValueError(f"engine implementation {implementation!r} is none of auto, cython, python")

@@ -9,7 +9,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 from engine.layout cimport (
     Command, GENERATION_LAST, NEW, OLDER_BIT, PREFETCH, REPLACE, SCALE_TO, SEQUENCE_BITS, SEQUENCE_MASK, TEXT_BYTES,
-    make_ready, release, reserve,
+    fault_in, lock_tables, make_ready, release, reserve, unlock_tables,
 )
 from engine.pool cimport find_order
 from engine.types cimport Core, IdEntry, IdTable, Order
@@ -126,6 +126,12 @@ cdef inline bint table_make(IdTable* table, uint64_t slots, bint faulted_in) noe
     table.generation = 1
     return True
 
+cdef inline void replace_table(Core* core, uint32_t which, IdTable* made) noexcept nogil:
+    lock_tables(&core.tables_held)
+    release(core.ids[which].entries, core.ids[which].slots * sizeof(IdEntry))
+    core.ids[which] = made[0]
+    unlock_tables(&core.tables_held)
+
 cdef inline void table_clear(IdTable* table) noexcept nogil:
     table.count = 0
     table.generation += 1
@@ -160,6 +166,8 @@ cdef inline bint grow_ids(Core* core, uint32_t which) noexcept nogil:
     cdef uint32_t place, number
     if table.slots * 2 >= OLDER_BIT or not table_make(&bigger, table.slots * 2, core.faulted_in):
         return False
+    if core.faulted_in:
+        fault_in(bigger.entries, bigger.slots * sizeof(IdEntry))
     for slot in range(table.slots):
         entry = &table.entries[slot]
         if vacant(table, entry):
@@ -170,8 +178,7 @@ cdef inline bint grow_ids(Core* core, uint32_t which) noexcept nogil:
         number = find_order(core, entry.stamp & SEQUENCE_MASK)
         if number != 0:
             core.orders[number].id_place = place | (OLDER_BIT if which != 0 else 0)
-    release(table.entries, table.slots * sizeof(IdEntry))
-    table[0] = bigger
+    replace_table(core, which, &bigger)
     return True
 
 cdef inline IdEntry* entry_in(Core* core, uint32_t which, uint32_t number) noexcept nogil:

@@ -9,7 +9,8 @@ from engine.events cimport refuse
 from engine.invariants cimport first_broken
 from engine.layout cimport (
     BAD_FIELD, CANCEL, CHECK_EVERY_COMMAND, Command, DEFINE_ACCOUNT, DEFINE_INSTRUMENT, Event, HALT, HIGH_BIT,
-    LIKELY, MASS_CANCEL, NEW, REPLACE, RESUME, ROLL_CLIENT_IDS, Record, UNLIKELY, make_ready, release, reserve,
+    LIKELY, MASS_CANCEL, NEW, REPLACE, RESUME, ROLL_CLIENT_IDS, Record, UNLIKELY, fault_in, lock_tables, make_ready,
+    release, reserve, unlock_tables,
 )
 from engine.lookahead cimport FAR, MIDDLE, NEAR, look_far, look_middle, look_near
 from engine.orders cimport cancel_order, new_order, replace_order
@@ -19,6 +20,7 @@ cdef enum:
     LIVE_ORDERS_LIMIT = 1 << 30     # of max_live_orders; numbers have 32 bits
     EVENTS_BEYOND_FILLS = 3         # a command causes at most two events per live order, and these
     EVENTS_PREFAULTED = 1 << 13
+    FAULT_IN_BYTES = 2 << 20
 
 cdef inline void core_free(Core* core) noexcept nogil:
     cdef uint32_t i
@@ -39,7 +41,8 @@ cdef inline void core_free(Core* core) noexcept nogil:
 cdef inline Core* core_make(
     uint32_t max_live_orders, uint32_t client_ids_max, const uint64_t* secret, bint faulted_in
 ) noexcept nogil:
-    """NULL: no memory. What a full engine needs is reserved, and faulted in if asked; books and events come as they are used."""
+    """NULL: no memory. What a full engine needs is reserved; books and events come as they are used, and the tables too
+    unless core_fault_in() is called."""
     cdef Core* core = <Core*>calloc(1, sizeof(Core))
     cdef uint64_t numbers = <uint64_t>max_live_orders + 1, slots = 64, id_slots, with_live
     if core == NULL:
@@ -63,15 +66,42 @@ cdef inline Core* core_make(
     core.events_capacity = 2 * numbers + EVENTS_PREFAULTED
     core.events = <Event*>realloc(NULL, core.events_capacity * sizeof(Event))
     if (core.orders == NULL or core.index == NULL or core.selection == NULL or core.events == NULL
-            
             or not table_make(&core.ids[0], id_slots, faulted_in)
             or not table_make(&core.ids[1], id_slots, faulted_in)):
         core_free(core)
         return NULL
     make_ready(core.orders, numbers * sizeof(Order), faulted_in)
     make_ready(core.index, slots * sizeof(uint64_t), faulted_in)
-    make_ready(core.events, EVENTS_PREFAULTED * sizeof(Event), faulted_in)
+    if faulted_in:
+        fault_in(core.events, EVENTS_PREFAULTED * sizeof(Event))
     return core
+
+cdef inline bint fault_in_step(Core* core, uint32_t which, uint64_t at) noexcept nogil:
+    """Of the orders, their index or a table of ids; False: it ends before that step."""
+    cdef char* table
+    cdef uint64_t size
+    lock_tables(&core.tables_held)
+    if which == 0:
+        table, size = <char*>core.orders, (<uint64_t>core.max_live_orders + 1) * sizeof(Order)
+    elif which == 1:
+        table, size = <char*>core.index, (core.index_mask + 1) * sizeof(uint64_t)
+    else:
+        table, size = <char*>core.ids[which - 2].entries, core.ids[which - 2].slots * sizeof(IdEntry)
+    if at < size:
+        fault_in(table + at, size - at if size - at < FAULT_IN_BYTES else FAULT_IN_BYTES)
+    unlock_tables(&core.tables_held)
+    return at < size
+
+cdef inline void core_fault_in(Core* core) noexcept nogil:
+    """Real memory for every table, in steps. From any thread: what stands in them stays, and others work on them meanwhile."""
+    cdef uint32_t which
+    cdef uint64_t at
+    if not core.faulted_in:
+        return
+    for which in range(4):
+        at = 0
+        while fault_in_step(core, which, at):
+            at += FAULT_IN_BYTES
 
 cdef inline bint make_room(Core* core, const Command* command) noexcept nogil:
     """For the most events and ids this command can cause. False: no memory, and nothing has changed."""

@@ -16,9 +16,9 @@ from engine.segment import (
 )
 
 try:
-    from engine.journal_cython import IMPLEMENTATION, Encoder, crc32c, hash_events, mix, scan
+    from engine.journal_cython import IMPLEMENTATION, Encoder, crc32c, hash_events, last_group, mix, scan
 except ImportError:  # engine.implementations() says why
-    from engine.journal_python import IMPLEMENTATION, Encoder, crc32c, hash_events, mix, scan
+    from engine.journal_python import IMPLEMENTATION, Encoder, crc32c, hash_events, last_group, mix, scan
 
 __all__ = [
     "CHAIN_START",
@@ -33,6 +33,7 @@ __all__ = [
     "Watermark",
     "crc32c",
     "hash_events",
+    "last_group",
     "mix",
     "read_watermark",
     "scan",

@@ -10,13 +10,21 @@ from engine.codec cimport Chain, crc32c_by_table, crc32c_how, crc32c_of, mixed, 
 from engine.layout cimport COMMAND_BYTES, Command, FIRST_OF_GROUP, RECORD_BYTES, Record
 
 IMPLEMENTATION = "cython"
+cdef enum:
+    GIL_FREE_FROM = 1 << 16     # bytes; for fewer, giving the GIL away costs more than it frees
+
 CHECKSUM_BY = crc32c_how().decode()     # "cpu" or "table"
 
 
 def crc32c(data):
     cdef Py_buffer view
+    cdef uint32_t crc
     PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
-    cdef uint32_t crc = crc32c_of(view.buf, view.len)
+    if view.len >= GIL_FREE_FROM:
+        with nogil:
+            crc = crc32c_of(view.buf, view.len)
+    else:
+        crc = crc32c_of(view.buf, view.len)
     PyBuffer_Release(&view)
     return crc
 
@@ -136,6 +144,20 @@ cdef class Encoder:
         if epoch <= self.state.epoch:
             raise ValueError(f"epoch {epoch} does not follow epoch {self.state.epoch}")
         self.state.epoch = epoch
+
+
+def last_group(records):
+    cdef Py_buffer view
+    cdef const Record* first
+    cdef uint64_t n
+    PyObject_GetBuffer(records, &view, PyBUF_SIMPLE)
+    first = <const Record*>view.buf
+    n = <uint64_t>view.len // RECORD_BYTES
+    n -= n != 0
+    while n != 0 and not first[n].flags & FIRST_OF_GROUP:
+        n -= 1
+    PyBuffer_Release(&view)
+    return n * RECORD_BYTES
 
 
 def scan(buffer, uint32_t epoch, uint64_t sequence, uint64_t chain, uint64_t watermark_sequence):

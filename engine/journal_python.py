@@ -108,6 +108,14 @@ class Encoder:
         self.epoch = epoch
 
 
+def last_group(records: Buffer) -> int:
+    """Offset of the last record that begins a group; 0 where there is none behind the first."""
+    for offset in range(len(records) - RECORD_BYTES, 0, -RECORD_BYTES):
+        if RECORD_HEADER.unpack_from(records, offset)[3] & FIRST_OF_GROUP:
+            return offset
+    return 0
+
+
 def scan(buffer: Buffer, epoch: int, sequence: int, chain: int, watermark_sequence: int) -> Scan:
     """Read the records of one segment, its 4096 bytes of header left out.
 

@@ -50,3 +50,6 @@ cdef extern from "memory.h" nogil:
     void release(void* memory, size_t bytes)
     void keep_pages_small(void* memory, size_t bytes)
     void make_ready(void* memory, size_t bytes, bint faulted_in)
+    void fault_in(void* memory, size_t bytes)
+    void lock_tables(char* held)
+    void unlock_tables(char* held)

@@ -14,7 +14,7 @@ from engine import state
 from engine.api import Book, Level
 from engine.administration cimport select_orders
 from engine.client_ids cimport IdKey, has_id, hash_body, hash_id, home_entry, known_id
-from engine.core cimport LIVE_ORDERS_LIMIT, apply_records, core_free, core_make, first_out_of_order
+from engine.core cimport LIVE_ORDERS_LIMIT, apply_records, core_fault_in, core_free, core_make, first_out_of_order
 from engine.invariants cimport first_broken
 from engine.ladder cimport key_below, level_at, price_of
 from engine.layout cimport COMMAND_BYTES, EMPTY_SIDE, PREFETCH, RECORD_BYTES, SEQUENCE_MASK
@@ -34,14 +34,75 @@ cdef struct HashedOrder:    # state.ORDER
     uint8_t kinds[4]
     uint32_t spare
 
+cdef struct Walk:
+    uint32_t number         # of the order that comes next
+    uint32_t left           # in its queue, by what its level says
+    HashedOrder* out
+
 cdef enum:
     HASHED_ORDERS = 8192
+    WALKS = 16              # queues walked at once: each step of one waits for memory
     LEVELS_PER_PIECE = 16384
     GIL_FREE_FROM = 256     # records; for fewer, giving the GIL away costs more than it frees
 
 
+cdef void fill_hashed(HashedOrder* hashed, const Order* order) noexcept nogil:
+    hashed.sequence = order.sequence
+    hashed.price = order.price
+    hashed.quantity = order.quantity
+    hashed.leaves = order.leaves
+    hashed.last_event = order.last_event
+    hashed.account = order.account
+    hashed.symbol = order.symbol
+    hashed.kinds[0] = order.side
+    hashed.kinds[1] = order.type
+    hashed.kinds[2] = order.tif
+    hashed.kinds[3] = order.flags
+    hashed.spare = 0
+
+
+cdef uint64_t walk_levels(Core* core, CBook* book, uint32_t s, int64_t* key, HashedOrder* hashed, uint64_t room) noexcept nogil:
+    """The orders of as many levels as there is room for, best first and oldest first; `key` moves on to the next level.
+    Returns how many; 0: a queue has not as many as its level says."""
+    cdef Walk walks[WALKS]
+    cdef Walk* walk
+    cdef CLevel* level
+    cdef Order* order
+    cdef uint64_t n = 0
+    cdef uint32_t used = 0, going, w
+    while key[0] != EMPTY_SIDE and used < WALKS:
+        level = level_at(book, s, key[0])
+        if n + level.count > room:
+            break
+        walks[used].number = level.head
+        walks[used].left = level.count
+        walks[used].out = hashed + n
+        PREFETCH(&core.orders[level.head])
+        n += level.count
+        used += 1
+        key[0] = key_below(&book.sides[s], key[0])
+    going = used
+    while going != 0:
+        going = 0
+        for w in range(used):
+            walk = &walks[w]
+            if walk.number == 0 or walk.left == 0:
+                if walk.number != 0 or walk.left != 0:
+                    return 0
+                continue
+            order = &core.orders[walk.number]
+            fill_hashed(walk.out, order)
+            PREFETCH(&core.orders[order.next])
+            walk.number = order.next
+            walk.left -= 1
+            walk.out += 1
+            going += 1
+    return n
+
+
 cdef class Engine:
-    """See engine/api.py. It belongs to one thread: apply() lets others run, and they must not touch it meanwhile."""
+    """See engine/api.py. It belongs to one thread: apply() lets others run, and they must not touch it meanwhile but for
+    fault_in()."""
 
     implementation = "cython"
 
@@ -118,6 +179,11 @@ cdef class Engine:
         )
 
     # ---- Python face
+
+    def fault_in(self):
+        """Take the memory of all tables now, where `faulted_in` was asked for; beside whatever the engine is doing."""
+        with nogil:
+            core_fault_in(self.core)
 
     def apply(self, records):
         cdef Py_buffer view
@@ -212,37 +278,21 @@ cdef class Engine:
     def _resting(self, uint32_t i, uint32_t s):
         cdef CBook* book = self.core.books[i]
         cdef int64_t key = book.sides[s].best
-        cdef uint32_t number = level_at(book, s, key).head if key != EMPTY_SIDE else 0
-        cdef uint64_t n, seen = 0
-        cdef Order* order
+        cdef uint64_t room, n, seen = 0
         cdef HashedOrder* hashed
-        while number != 0:
-            piece = PyBytes_FromStringAndSize(NULL, HASHED_ORDERS * sizeof(HashedOrder))
-            hashed = <HashedOrder*><char*>piece
-            n = 0
-            while number != 0 and n < HASHED_ORDERS:
-                order = &self.core.orders[number]
-                hashed[n].sequence = order.sequence
-                hashed[n].price = order.price
-                hashed[n].quantity = order.quantity
-                hashed[n].leaves = order.leaves
-                hashed[n].last_event = order.last_event
-                hashed[n].account = order.account
-                hashed[n].symbol = order.symbol
-                hashed[n].kinds[0] = order.side
-                hashed[n].kinds[1] = order.type
-                hashed[n].kinds[2] = order.tif
-                hashed[n].kinds[3] = order.flags
-                hashed[n].spare = 0
-                n += 1
-                number = order.next
-                if number == 0:
-                    key = key_below(&book.sides[s], key)
-                    number = level_at(book, s, key).head if key != EMPTY_SIDE else 0
-            yield piece if n == HASHED_ORDERS else piece[: n * sizeof(HashedOrder)]
-            seen += n
-            if seen > self.core.live:
+        while key != EMPTY_SIDE:
+            room = level_at(book, s, key).count
+            if room > self.core.live or seen > self.core.live:
                 raise AssertionError("a queue is longer than there are live orders")
+            room = max(room, <uint64_t>HASHED_ORDERS)
+            piece = PyBytes_FromStringAndSize(NULL, room * sizeof(HashedOrder))
+            hashed = <HashedOrder*><char*>piece
+            with nogil:
+                n = walk_levels(self.core, book, s, &key, hashed, room)
+            if n == 0:
+                raise AssertionError("a queue has not as many orders as its level says")
+            yield piece if n == room else piece[: n * sizeof(HashedOrder)]
+            seen += n
 
     # ---- the whole state, out of one engine and into a fresh one
 

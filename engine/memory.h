@@ -4,6 +4,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <sched.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -58,17 +59,31 @@ static inline void keep_pages_small(void *memory, size_t bytes) {
 #endif
 }
 
-/* Faults everything in now: the first orders of the day must not pay for the kernel's zeroing. */
-static inline void prefault(void *memory, size_t bytes) {
+/* A table that is used all over: on large pages, for fault_in(), or growing page by page as it fills. */
+static inline void make_ready(void *memory, size_t bytes, int faulted_in) {
+    if (!faulted_in) keep_pages_small(memory, bytes);
 #ifdef MADV_HUGEPAGE
-    if (bytes >= 2 * LARGE_PAGE) madvise(memory, bytes, MADV_HUGEPAGE);
+    else if (bytes >= 2 * LARGE_PAGE) madvise(memory, bytes, MADV_HUGEPAGE);
 #endif
-    for (volatile char *page = memory, *end = page + bytes; page < end; page += 4096) *page = 0;
 }
 
-/* A table that is used all over: faulted in now, or growing page by page as it fills. */
-static inline void make_ready(void *memory, size_t bytes, int faulted_in) {
-    if (faulted_in) prefault(memory, bytes);
-    else keep_pages_small(memory, bytes);
+/* Real memory for all of it, whatever stands there and whoever works on it meanwhile: the first orders of the day must not
+   pay for the kernel's zeroing. */
+static inline void fault_in(void *memory, size_t bytes) {
+#ifdef MADV_POPULATE_WRITE
+    uintptr_t first = (uintptr_t)memory & ~(uintptr_t)4095;
+    if (madvise((void *)first, (uintptr_t)memory + bytes - first, MADV_POPULATE_WRITE) == 0) return;
+#endif
+    for (volatile char *page = memory, *end = page + bytes; page < end; page += 4096) {
+        char stands = *page; /* writing back what stands there, unless somebody was faster */
+        __atomic_compare_exchange_n(page, &stands, stands, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+    }
 }
+
+/* Held for a moment by whoever moves a table or faults a step of one in. */
+static inline void lock_tables(char *held) {
+    while (__atomic_exchange_n(held, 1, __ATOMIC_ACQUIRE)) sched_yield();
+}
+
+static inline void unlock_tables(char *held) { __atomic_store_n(held, 0, __ATOMIC_RELEASE); }
 #endif

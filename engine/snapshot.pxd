@@ -10,9 +10,9 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport realloc
 from libc.string cimport memcpy, memmove
 from engine.administration cimport add_book, bare_definition
-from engine.client_ids cimport grow_ids, table_make, vacant
+from engine.client_ids cimport grow_ids, replace_table, table_make, vacant
 from engine.ladder cimport far_place, highest_key, in_window, mark, mirrored
-from engine.layout cimport Command, OLDER_BIT, SEQUENCE_BITS, TEXT_BYTES, release
+from engine.layout cimport Command, OLDER_BIT, SEQUENCE_BITS, TEXT_BYTES
 from engine.pool cimport index_order
 from engine.types cimport Account, Book, BookSide, Core, FAR_LEVELS, FarLevel, IdEntry, IdTable, Order
 
@@ -93,8 +93,7 @@ cdef inline const char* restore_core(Core* core, Restoring* coming, const SavedC
         if saved.ids[which].slots != core.ids[which].slots:
             if not table_make(&table, saved.ids[which].slots, core.faulted_in):
                 return b"there is no memory for its tables of ids"
-            release(core.ids[which].entries, core.ids[which].slots * sizeof(IdEntry))
-            core.ids[which] = table
+            replace_table(core, which, &table)
         core.ids[which].generation = <uint32_t>saved.ids[which].generation
         core.ids[which].count = saved.ids[which].count
     core.sequence = saved.sequence

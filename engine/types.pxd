@@ -85,7 +85,8 @@ cdef struct Core:
     IdTable ids[2]
     uint32_t younger            # which of the two
     uint64_t secret[2]          # per process: nobody can aim at a slot
-    bint faulted_in             # the tables were at creation, and are when they grow
+    bint faulted_in             # the tables are to be: by core_fault_in(), and when they grow
+    char tables_held            # lock_tables(): another thread may be faulting them in
     # the running apply
     uint64_t time_ns
     uint32_t event_index

@@ -14,8 +14,10 @@ gets. What bounds them is the disk, at 128 bytes per event and 8 per command.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,6 +31,8 @@ EVENTS_FILE_BYTES = EVENTS_PER_FILE * EVENT_BYTES
 INDEX_FILE_BYTES = SEQUENCES_PER_FILE * 8
 EVENTS, INDEX = ".events", ".index"
 UNFINISHED = ".preparing"
+READ_EVENTS = 1 << 14  # at a time, for a replay
+_LOOKED_AT_BYTES = 1 << 20
 
 
 class EventFiles:
@@ -100,3 +104,47 @@ def _make(path: Path) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from error
     if not keeps:
         unfinished.rename(path)
+
+
+def events_from(files: EventFiles, first: int) -> Generator[memoryview, None, None]:
+    """What the files hold from an ordinal on, in pieces, zeros where a file is short; ends where there is no file. Each is
+    valid until the one after the next is asked for. Raises OSError."""
+    number, place = divmod(first, EVENTS_PER_FILE)
+    buffers = [bytearray(READ_EVENTS * EVENT_BYTES), bytearray(READ_EVENTS * EVENT_BYTES)]
+    while (path := files.path(number, EVENTS)).exists():
+        with path.open("rb", buffering=0) as file:
+            while place < EVENTS_PER_FILE:
+                piece = memoryview(buffers[0])[: min(READ_EVENTS, EVENTS_PER_FILE - place) * EVENT_BYTES]
+                file.seek(place * EVENT_BYTES)
+                read = file.readinto(piece)
+                piece[read:] = bytes(len(piece) - read)
+                buffers.reverse()
+                place += len(piece) // EVENT_BYTES
+                yield piece
+        number, place = number + 1, 0
+
+
+def end_of_data(path: Path, offset: int) -> int:
+    """Behind the last byte that is not zero, from an offset on; the offset where there is none. What was never written is
+    a hole, and is not read. Raises OSError."""
+    zeros, end = bytes(_LOOKED_AT_BYTES), offset
+    with path.open("rb", buffering=0) as file:
+        fd, at = file.fileno(), _data_from(file.fileno(), offset)
+        while at is not None:
+            data = os.pread(fd, _LOOKED_AT_BYTES, at)
+            if not data:
+                break
+            if data != zeros[: len(data)]:
+                end = at + len(data.rstrip(b"\0"))
+            at = _data_from(fd, at + len(data))
+    return end
+
+
+def _data_from(fd: int, offset: int) -> int | None:
+    """Where the next bytes stand that were written; None: none do."""
+    try:
+        return os.lseek(fd, offset, os.SEEK_DATA)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            return None
+        raise

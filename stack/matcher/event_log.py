@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from engine.records import EVENT_BYTES, Event
 from stack.matcher import event_writer
-from stack.matcher.event_files import EVENTS, EVENTS_PER_FILE, EventFiles
+from stack.matcher.event_files import EVENTS, EVENTS_PER_FILE, EventFiles, end_of_data
 from stack.matcher.event_read import EventReader
 from stack.matcher.journal_files import write_at
 
@@ -73,12 +73,11 @@ class EventLog(EventReader):
             if number < last:
                 continue
             keep = place * EVENT_BYTES if number == last else 0
-            with path.open("r+b") as file:
-                file.seek(keep)
-                data = file.read().rstrip(b"\0")
-                if data:
-                    cut += -(-len(data) // EVENT_BYTES)
-                    write_at(file.fileno(), bytes(len(data)), keep, path)
+            behind = end_of_data(path, keep) - keep
+            if behind:
+                cut += -(-behind // EVENT_BYTES)
+                with path.open("r+b") as file:
+                    write_at(file.fileno(), bytes(behind), keep, path)
         return cut
 
     def _summary(self, events: int) -> Summary:

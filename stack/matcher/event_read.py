@@ -14,6 +14,7 @@ from stack.matcher.event_files import (
     INDEX,
     INDEX_FILE_BYTES,
     SEQUENCES_PER_FILE,
+    end_of_data,
 )
 
 BRIEF = struct.Struct("<8xQ60xB4xB46x")  # order, kind, reason of an event
@@ -93,7 +94,7 @@ class EventReader:
                 first = place if number == last else 0
                 with path.open("rb") as file:
                     file.seek(first * EVENT_BYTES)
-                    data = file.read().rstrip(b"\0")
+                    data = file.read(end_of_data(path, first * EVENT_BYTES) - first * EVENT_BYTES)
                 behind = number * EVENTS_PER_FILE + first - end
                 for at in range(0, len(data), EVENT_BYTES):
                     behind += 1

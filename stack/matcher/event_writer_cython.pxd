@@ -26,6 +26,10 @@ cdef class Writer:
     cdef Map* index
     cdef Map* events
     cdef char* scratch
+    cdef object coming                      # pieces of what the files hold, read ahead for `adopt_events`, or None
+    cdef object piece                       # the newest of them
+    cdef const char* piece_memory
+    cdef uint64_t piece_first, piece_end    # ordinals; equal: there is none
 
     # ---- writing
     cdef int append_events(self, const Event* events, uint64_t count) except -1     # durable ones, of whole commands
@@ -35,6 +39,8 @@ cdef class Writer:
     cdef uint64_t last_of_order(self, uint64_t order) except? 0xFFFFFFFFFFFFFFFF    # 1 + ordinal; 0: never accepted
     cdef const Event* event_at(self, uint64_t ordinal) except NULL                  # ordinal < end
 
+    cdef int _read_on(self) except -1
+    cdef int _forget_coming(self) except -1
     cdef int _use_file(self, uint64_t number) except -1
     cdef int _write(self, const Event* events, uint64_t count) except -1
     cdef int _remember(self, const Event* events, uint64_t count) except -1

@@ -13,6 +13,7 @@ import os
 
 from engine.layout cimport EV_FILL, EV_REFUSED, EVENT_BYTES, Event
 from stack.matcher import event_files
+from stack.matcher.ahead import ahead
 
 cdef extern from *:
     """
@@ -52,17 +53,20 @@ cdef int write_whole(int fd, const char* data, size_t length, long long offset) 
     return 0
 
 
-cdef uint64_t count_differing(int fd, const Event* events, uint64_t count, long long offset, char* scratch) noexcept nogil:
-    """How many events the file has otherwise, or not at all."""
+cdef void read_events(int fd, uint64_t count, long long offset, char* scratch) noexcept nogil:
+    """As far as the file has them, zeros behind that."""
     cdef ssize_t there = pread(fd, scratch, count * EVENT_BYTES, offset)
-    cdef uint64_t i, differing = 0
-    if there == <ssize_t>(count * EVENT_BYTES) and memcmp(scratch, events, count * EVENT_BYTES) == 0:
-        return 0
     if there < 0:
         there = 0
     memset(scratch + there, 0, count * EVENT_BYTES - there)
+
+
+cdef uint64_t count_differing(const char* there, const Event* events, uint64_t count) noexcept nogil:
+    cdef uint64_t i, differing = 0
+    if memcmp(there, events, count * EVENT_BYTES) == 0:
+        return 0
     for i in range(count):
-        differing += memcmp(scratch + i * EVENT_BYTES, &events[i], EVENT_BYTES) != 0
+        differing += memcmp(there + i * EVENT_BYTES, &events[i], EVENT_BYTES) != 0
     return differing
 
 
@@ -99,22 +103,33 @@ cdef class Writer:
     # ---- C face
 
     cdef int append_events(self, const Event* events, uint64_t count) except -1:
+        if self.coming is not None:     # it would be of what is overwritten now
+            self._forget_coming()
         self._write(events, count)
         self._remember(events, count)
         return 0
 
     cdef int adopt_events(self, const Event* events, uint64_t count, uint64_t* differing) except -1:
         cdef uint64_t place, take, others
+        cdef const char* there
         differing[0] = 0
         while count != 0:
             place = self.end % EVENTS_PER_FILE
             take = min(count, EVENTS_PER_FILE - place, <uint64_t>COMPARED)
             self._use_file(self.end // EVENTS_PER_FILE)
+            while self.coming is not None and self.piece_end <= self.end:
+                self._read_on()
+            if self.piece_end > self.end:
+                take = min(take, self.piece_end - self.end)
+                there = self.piece_memory + (self.end - self.piece_first) * EVENT_BYTES
+            else:
+                read_events(self.fd, take, place * EVENT_BYTES, self.scratch)
+                there = self.scratch
             if take >= GIL_FREE_FROM:
                 with nogil:
-                    others = count_differing(self.fd, events, take, place * EVENT_BYTES, self.scratch)
+                    others = count_differing(there, events, take)
             else:
-                others = count_differing(self.fd, events, take, place * EVENT_BYTES, self.scratch)
+                others = count_differing(there, events, take)
             differing[0] += others
             if self.only_compares:
                 self.end += take
@@ -145,6 +160,27 @@ cdef class Writer:
                 raise IndexError(f"event {ordinal} is not there yet, the log ends at {self.end}")
             self._map(self.events, number, EVENTS_FILE_BYTES, False)
         return &(<const Event*>found.memory)[ordinal % EVENTS_PER_FILE]
+
+    cdef int _read_on(self) except -1:
+        """The piece behind the newest one, or nothing is coming any more."""
+        cdef Py_buffer view
+        self.piece = next(self.coming, None)
+        self.piece_first = self.piece_end
+        if self.piece is None:
+            self._forget_coming()
+            return 0
+        PyObject_GetBuffer(self.piece, &view, PyBUF_SIMPLE)
+        self.piece_memory = <const char*>view.buf       # `piece` keeps it where it is
+        self.piece_end += <uint64_t>view.len // EVENT_BYTES
+        PyBuffer_Release(&view)
+        return 0
+
+    cdef int _forget_coming(self) except -1:
+        if self.coming is not None:
+            self.coming.close()
+        self.coming = self.piece = None
+        self.piece_first = self.piece_end = 0
+        return 0
 
     cdef int _use_file(self, uint64_t number) except -1:
         if self.fd >= 0 and number == self.number:
@@ -263,9 +299,11 @@ cdef class Writer:
 
     def restart_at(self, uint64_t end):
         self.close()
-        self.end = end
+        self.end = self.piece_first = self.piece_end = end
+        self.coming = ahead(event_files.events_from(self.files, end))
 
     def forget_counts(self):
+        self._forget_coming()
         self.fills = 0
         memset(self.refused, 0, sizeof(self.refused))
         self.of_no_order = []
@@ -280,6 +318,7 @@ cdef class Writer:
 
     def close(self):
         cdef int i
+        self._forget_coming()
         for i in range(MAPS):
             if self.index[i].number != 0:
                 munmap(self.index[i].memory, INDEX_FILE_BYTES)

@@ -19,7 +19,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -28,10 +29,11 @@ import msgspec
 import engine
 from engine.journal import HEADER_BYTES, JournalError, SegmentHeader, scan
 from engine.records import RECORD_BYTES, RECORD_HEADER
+from stack.matcher.ahead import ahead
 from stack.matcher.event_log import EventLog
 from stack.matcher.journal_files import Point, segment_path
-from stack.matcher.journal_read import Damage, Segment, ahead, check_follows
-from stack.matcher.recovery import apply_segment, point_after
+from stack.matcher.journal_read import Damage, Stretch, check_follows
+from stack.matcher.recovery import apply_stretch, point_after
 from stack.matcher.restore import begin
 from stack.matcher.snapshot_file import (
     NAME,
@@ -87,16 +89,17 @@ def _take(settings: EngineSettings, until: int) -> dict[str, Any]:
             return taken | {"took_s": 0.0}
         log = EventLog(data_dir / "events", only_compares=True)
         log.writer.restart_at(point.events)
-        for segment in ahead(durable_segments(data_dir / "journal", settings.partition, point, until)):
-            for events_hash, differed in apply_segment(book, log, cast("Segment", segment), point.events_hash):
-                if differed:
-                    raise NotTaken(
-                        f"the event log has {differed} events up to command {book.sequence} otherwise than the replay; "
-                        f"look with: python -m stack.matcher.verify --data {data_dir}"
-                    )
-                point = point._replace(events_hash=events_hash)
-            point = point_after(cast("Segment", segment), point, book.events)
-        log.close()
+        journal = ahead(durable_segments(data_dir / "journal", settings.partition, point, until))
+        with closing(log), closing(journal):
+            for stretch in journal:
+                for events_hash, differed in apply_stretch(book, log, stretch, point.events_hash):
+                    if differed:
+                        raise NotTaken(
+                            f"the event log has {differed} events up to command {book.sequence} otherwise than the replay; "
+                            f"look with: python -m stack.matcher.verify --data {data_dir}"
+                        )
+                    point = point._replace(events_hash=events_hash)
+                point = point_after(stretch, point, book.events)
         book.check_invariants()
         described = write_snapshot(
             data_dir,
@@ -114,7 +117,7 @@ def _take(settings: EngineSettings, until: int) -> dict[str, Any]:
     }
 
 
-def durable_segments(directory: Path, partition: int, since: Point, until: int) -> Iterator[Segment]:
+def durable_segments(directory: Path, partition: int, since: Point, until: int) -> Generator[Stretch, None, None]:
     """The records behind `since` up to the command `until`, all of which are on disk; what may stand behind them is being
     written, and is not looked at. Raises NotTaken, Damage and OSError."""
     number, offset, sequence, chain, epoch = since.segment, since.offset, since.sequence, since.chain, since.epoch
@@ -137,7 +140,7 @@ def durable_segments(directory: Path, partition: int, since: Point, until: int) 
         records = memoryview(data)[: found.end_offset]
         end = offset + found.end_offset
         time_ns = RECORD_HEADER.unpack_from(records, len(records) - RECORD_BYTES)[7] if records else 0
-        yield Segment(number, path, header, records, offset, end, found.sequence, found.chain, 0, 0, time_ns, "")
+        yield Stretch(number, path, header, records, offset, end, found.sequence, found.chain, 0, 0, time_ns, True, "")
         number, offset, sequence, chain, epoch = number + 1, HEADER_BYTES, found.sequence, found.chain, header.epoch
 
 

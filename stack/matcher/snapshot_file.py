@@ -17,7 +17,8 @@ from __future__ import annotations
 import os
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ import msgspec
 
 from engine.journal import crc32c
 from engine.records import RULES_VERSION
+from stack.matcher.ahead import ahead
 from stack.matcher.event_files import EVENTS, EVENTS_PER_FILE, INDEX, SEQUENCES_PER_FILE
 from stack.matcher.journal_files import Point, fdatasync, sync_directory
 
@@ -165,11 +167,12 @@ def describe(path: Path) -> Described:
 def load_snapshot(path: Path, described: Described, book: Engine) -> None:
     """Into a fresh engine, which is good for nothing after an error. Raises Unusable and OSError."""
     number = 0
-    for number, (kind, piece) in enumerate(_pieces(path), start=1):
-        try:
-            book.restore(kind, piece)
-        except ValueError as error:
-            raise Unusable(f"piece {number}: {error}") from None
+    with closing(ahead(_pieces(path))) as pieces:
+        for number, (kind, piece) in enumerate(pieces, start=1):
+            try:
+                book.restore(kind, piece)
+            except ValueError as error:
+                raise Unusable(f"piece {number}: {error}") from None
     if number != described.pieces:
         raise Unusable(f"it has {number} of {described.pieces} pieces")
     try:
@@ -182,9 +185,9 @@ def load_snapshot(path: Path, described: Described, book: Engine) -> None:
         raise Unusable(f"it comes to sequence, events, live orders and state hash {stands}, and says {due}")
 
 
-def _pieces(path: Path) -> Iterator[tuple[int, memoryview]]:
-    """Each is valid until the next is asked for."""
-    buffer = bytearray(1 << 20)
+def _pieces(path: Path) -> Generator[tuple[int, memoryview], None, None]:
+    """Each is valid until the one after the next is asked for."""
+    buffers = [bytearray(1 << 20), bytearray(1 << 20)]
     with path.open("rb", buffering=0) as file:
         file.seek(_HEAD_BYTES)
         number = 0
@@ -194,9 +197,10 @@ def _pieces(path: Path) -> Iterator[tuple[int, memoryview]]:
             kind, its_number, length, checksum, head_checksum = _PIECE.unpack(head)
             if crc32c(head[:16]) != head_checksum or its_number != number or length > _PIECE_BYTES_MAX:
                 raise Unusable(f"the head of piece {number + 1} is damaged")
-            if length > len(buffer):
-                buffer = bytearray(length)
-            piece = memoryview(buffer)[:length]
+            if length > len(buffers[0]):
+                buffers[0] = bytearray(length)
+            piece = memoryview(buffers[0])[:length]
+            buffers.reverse()
             read = 0
             while read < length and (got := file.readinto(piece[read:])):
                 read += got

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import mmap
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-import engine
-from engine.api import MatchingEngine
-from engine.journal import CHAIN_START, HEADER_BYTES, SegmentHeader, Watermark
+from engine.journal import CHAIN_START, HEADER_BYTES, JournalError, SegmentHeader, Watermark, read_watermark
 from engine.records import RECORD_BYTES
+from stack.matcher.engines import Engines
 from stack.matcher.event_log import EventLog
 from stack.matcher.journal_files import (
     UNFINISHED,
@@ -47,6 +47,7 @@ from stack.wire.tables import Tables
 
 logger = logging.getLogger(__name__)
 
+_PAGE_BYTES = max(HEADER_BYTES, mmap.PAGESIZE)
 SEGMENT_BYTES_MIN = HEADER_BYTES + 16 * RECORD_BYTES
 
 
@@ -87,8 +88,9 @@ def open_partition(settings: EngineSettings, on_failed: Callable[[str], None]) -
     log = EventLog(data_dir / "events")
     _forget_cached(directory)
     progress = ReplayProgress(data_dir, extent(directory))
+    engines = Engines(settings)
     try:
-        begun, recovered = _replay(settings, log, progress)
+        begun, recovered = _replay(settings, log, progress, engines)
     except (RuntimeError, ValueError) as error:
         raise StartRefused(str(error)) from None
     except Damage as damage:
@@ -110,6 +112,7 @@ def open_partition(settings: EngineSettings, on_failed: Callable[[str], None]) -
         )
     log.finish_rebuild()
     position = _repair(directory, settings, recovered)
+    engines.close()
     recovery = Recovery(
         begun.point.sequence,
         book.sequence - begun.point.sequence,
@@ -151,20 +154,13 @@ def open_partition(settings: EngineSettings, on_failed: Callable[[str], None]) -
     return partition
 
 
-def _replay(settings: EngineSettings, log: EventLog, progress: ReplayProgress) -> tuple[Begun, Recovered]:
+def _replay(
+    settings: EngineSettings, log: EventLog, progress: ReplayProgress, engines: Engines
+) -> tuple[Begun, Recovered]:
     """From the newest snapshot that can be used; where that leads to damage, once more from the journal alone, which is
     the truth. Raises Damage, OSError, and RuntimeError or ValueError where there can be no engine."""
     directory = Path(settings.data_dir) / "journal"
-
-    def make() -> MatchingEngine:
-        return engine.create(
-            settings.implementation,
-            max_live_orders=settings.max_live_orders,
-            client_ids_max=settings.client_ids_max,
-            faulted_in=settings.hft_mode,
-        )
-
-    begun = begin(Path(settings.data_dir), settings.partition, make, max_live_orders=settings.max_live_orders)
+    begun = begin(Path(settings.data_dir), settings.partition, engines.make, max_live_orders=settings.max_live_orders)
     while True:
         log.begin_rebuild(begun.point.events)
         try:
@@ -176,20 +172,36 @@ def _replay(settings: EngineSettings, log: EventLog, progress: ReplayProgress) -
                 raise
             logger.warning("from the snapshot of %d on: %s; replaying it all", begun.point.sequence, damage)
             skipped = (*begun.skipped, f"{begun.point.sequence:020d}: what follows it differs: {damage}")
-            begun = Begun(make(), BEGINNING, Tables(), skipped)
+            begun = Begun(engines.make(), BEGINNING, Tables(), skipped)
 
 
 def _forget_cached(directory: Path) -> None:
-    """Sync the newest segments and drop them from the page cache: after a failed sync it may hold what the disk does not."""
+    """Sync the newest segments, and read anew from the disk what no watermark tells to have been synced: after a failed sync
+    the page cache may hold what the disk does not."""
     for number in segment_numbers(directory)[-3:]:
         path = segment_path(directory, number)
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
             sync_data(fd, path)
             if hasattr(os, "posix_fadvise"):
-                os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+                doubtful = _synced_bytes(os.pread(fd, HEADER_BYTES, 0))
+                os.posix_fadvise(fd, 0, _PAGE_BYTES, os.POSIX_FADV_DONTNEED)
+                os.posix_fadvise(fd, doubtful, 0, os.POSIX_FADV_DONTNEED)
+                os.posix_fadvise(fd, doubtful, 0, os.POSIX_FADV_WILLNEED)
         finally:
             os.close(fd)
+
+
+def _synced_bytes(head: bytes) -> int:
+    """Of a segment with this header: up to here, in whole pages, a sync is known to have succeeded. It was made known only
+    after that, so it holds however old the header is that the page cache or the disk has."""
+    try:
+        header = SegmentHeader.decode(head)
+        watermark = read_watermark(head, header.epoch)
+    except JournalError:
+        return 0
+    records = max(watermark.sequence + 1 - header.first_sequence, 0) if watermark else 0
+    return (HEADER_BYTES + records * RECORD_BYTES) // _PAGE_BYTES * _PAGE_BYTES
 
 
 def _repair(directory: Path, settings: EngineSettings, recovered: Recovered) -> Position:

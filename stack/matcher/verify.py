@@ -25,7 +25,7 @@ from engine.records import EVENT_BYTES, RECORD_BYTES, Event, EventKind
 from stack.matcher.definitions import follow
 from stack.matcher.event_read import BRIEF, EventReader
 from stack.matcher.journal_files import segment_numbers, segment_path
-from stack.matcher.journal_read import Damage, Segment, extent, read_journal, replay
+from stack.matcher.journal_read import Damage, Stretch, extent, read_journal, replay
 from stack.matcher.limits_file import Limits, read_limits
 from stack.matcher.refusal import EXIT_DAMAGED, EXIT_REFUSED
 from stack.wire.tables import Tables
@@ -52,15 +52,15 @@ class Verification:
     def run(self) -> None:
         """Raises OSError."""
         segments = spares = groups = missing = 0
-        newest: Segment | None = None
+        newest: Stretch | None = None
         events_hash = CHAIN_START
         torn = ""
         try:
             for found in read_journal(self._journal, self._partition()):
-                if not isinstance(found, Segment):
+                if not isinstance(found, Stretch):
                     spares += 1
                     continue
-                segments += 1
+                segments += newest is None or newest.number != found.number
                 newest = found._replace(records=memoryview(b""))
                 if found.torn:
                     torn = f"{found.path} offset {found.end_offset}: {found.torn}"

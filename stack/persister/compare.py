@@ -25,7 +25,7 @@ import psycopg
 import engine
 from engine.journal import CHAIN_START
 from engine.records import EVENT_BYTES, Event
-from stack.matcher.journal_read import Damage, Segment, read_journal, replay
+from stack.matcher.journal_read import Damage, Stretch, read_journal, replay
 from stack.persister.rows import COLUMNS, HEADER, TRAILER, encode, row_of, values_of
 from stack.schema.__main__ import connect
 from stack.settings import EngineSettings, PersisterSettings, Postgres, load
@@ -48,7 +48,7 @@ def journal_events(settings: EngineSettings) -> Iterator[bytes]:
     held: list[bytes] = []
     size = 0
     for found in read_journal(Path(settings.data_dir) / "journal", settings.partition):
-        if isinstance(found, Segment):
+        if isinstance(found, Stretch):
             for group in replay(book, found, events_hash):
                 events_hash = group.events_hash
                 held.append(group.events)

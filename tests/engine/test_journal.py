@@ -272,3 +272,10 @@ def test_a_record_of_another_epoch_is_damage_also_where_its_chain_goes_on(codec:
     found = scanned(data + encoder.append(command(2), 3))
     assert (found.records, found.verdict) == (2, Verdict.DAMAGED)
     assert found.detail.endswith(f"it is of epoch {EPOCH + 1}, in a segment of epoch {EPOCH}")
+
+
+def test_the_last_group_of_a_buffer(codec: ModuleType) -> None:
+    data = journal(codec)
+    offsets = [codec.last_group(data[: count * RECORD_BYTES]) // RECORD_BYTES for count in range(COUNT + 1)]
+    assert offsets == [0, 0, 0, 0, 3, 3, 3, 6, 6, 6, 9, 9, 9]
+    assert codec.last_group(data[RECORD_BYTES : 3 * RECORD_BYTES]) == 0

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import random
 import struct
+import sys
+import threading
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -137,3 +140,40 @@ def test_pieces_that_cannot_be_are_refused() -> None:
             pytest.fail(f"{place} was taken: {restored(broken, sizes)}")
     with pytest.raises(ValueError, match="max_live_orders"):
         restored(pieces, {"max_live_orders": 501, "client_ids_max": 300})
+
+
+def test_memory_is_taken_beside_the_work_and_changes_nothing(halves: Halves) -> None:
+    book, rest, sizes, _, _ = halves
+    pieces, stop = dumped(book), threading.Event()
+    tables: Any = engine.create("cython", **sizes, faulted_in=True)
+
+    def again_and_again() -> None:
+        while not stop.is_set():
+            tables.fault_in()
+
+    thread = threading.Thread(target=again_and_again)
+    thread.start()
+    try:
+        for kind, piece in pieces:
+            tables.restore(kind, piece)
+        tables.finish_restore()
+        assert dumped(tables) == pieces
+        assert tables.apply(rest) == book.apply(rest)  # tables of ids that grow meanwhile included
+    finally:
+        stop.set()
+        thread.join()
+    tables.check_invariants()
+    assert dumped(tables) == dumped(book)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_all_tables_have_their_memory_afterwards() -> None:
+    def resident_kib() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4
+
+    before = resident_kib()
+    book: Any = engine.create("cython", max_live_orders=1 << 17, client_ids_max=1 << 17, faulted_in=True)
+    assert resident_kib() - before < 8_000
+    book.fault_in()
+    tables_kib = ((1 << 17) * 64 + (1 << 18) * 8 + 2 * (1 << 18) * 6 // 5 * 32) // 1024
+    assert tables_kib <= resident_kib() - before < 1.5 * tables_kib

@@ -30,7 +30,7 @@ from pathlib import Path
 import engine
 from engine.journal import CHAIN_START
 from engine.records import Event, unpack_events
-from stack.matcher.journal_read import Damage, Segment, read_journal, replay
+from stack.matcher.journal_read import Damage, Stretch, read_journal, replay
 from stack.matcher.verify import Verification
 from tests.faults import shim
 from tests.faults.history import Operation, Result, Truth, check
@@ -217,7 +217,7 @@ def replayed(journal: Path) -> tuple[list[Event], bool]:
     matcher = engine.create("auto", max_live_orders=1 << 14, client_ids_max=1 << 14)
     events_hash = CHAIN_START
     for found in read_journal(journal, 0):
-        if isinstance(found, Segment):
+        if isinstance(found, Stretch):
             torn = torn or bool(found.torn)
             for group in replay(matcher, found, events_hash):
                 events_hash = group.events_hash

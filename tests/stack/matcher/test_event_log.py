@@ -188,3 +188,64 @@ def test_a_file_that_cannot_take_more_is_an_error_that_names_it(tmp_path: Path, 
         capture_output=True, text=True, check=False, cwd=Path(__file__).resolve().parents[3], env={**os.environ},
     )  # fmt: skip
     assert done.stdout == "refused at 3000\n", done.stderr
+
+
+@pytest.mark.parametrize("filled", [False, True], ids=["holes", "zeros"])
+def test_the_end_of_what_was_written_is_found(tmp_path: Path, filled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_files, "_LOOKED_AT_BYTES", 4096)
+    path, size = tmp_path / "one.events", 300_000
+    for places in ([], [0], [5000, 6000], [0, 70_000], [4095], [4096, 200_000], [size - 1]):
+        path.unlink(missing_ok=True)
+        with path.open("wb") as file:
+            file.write(bytes(size if filled else 0))
+            file.truncate(size)
+            for place in places:
+                file.seek(place)
+                file.write(b"x")
+        for offset in (0, 1, 4000, 4096, 5500, 100_000, size):
+            due = max([place + 1 for place in places if place >= offset], default=offset)
+            assert event_files.end_of_data(path, offset) == due
+
+
+@pytest.mark.parametrize("piece", [1, 7, 64, 1 << 14])
+def test_what_is_read_ahead_is_compared_like_what_stands(
+    log: EventLog, piece: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_files, "READ_EVENTS", piece)
+    edge, count = event_files.EVENTS_PER_FILE, 3000
+    begun_at(log, edge - 1000)
+    data = stream(count, first=edge - 1000)
+    log.append(data[: (count - 500) * EVENT_BYTES])
+    log.close()
+    spoilt = [edge - 900, edge - 1, edge, edge + 1234]
+    for ordinal in spoilt:
+        number, place = divmod(ordinal, edge)
+        with (log.directory / f"{number:08d}.events").open("r+b") as file:
+            file.seek(place * EVENT_BYTES + 100)
+            file.write(b"\xff")
+    begun_at(log, edge - 1000)
+    draw, at, differing = random.Random(piece), 0, 0
+    while at < len(data):
+        taken = draw.choice([1, 3, 90, 800]) * EVENT_BYTES
+        differing += log.writer.adopt(data[at : at + taken])
+        at += taken
+    assert differing == len(spoilt) + 500
+    assert log.peek(edge - 1000, count) == data
+    more = stream(10, seed=2, first=edge - 1000 + count)
+    log.append(more)
+    assert log.peek(edge - 1000, count + 10) == data + more
+
+
+def test_a_disk_that_cannot_be_read_is_an_error_and_no_difference(
+    log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun_at(log, 0)
+    data = stream(10)
+    log.append(data)
+    log.close()
+    path = log.directory / "00000000.events"
+    path.rename(log.directory / "aside")
+    path.mkdir()
+    begun_at(log, 0)
+    with pytest.raises(OSError):
+        log.writer.adopt(data)

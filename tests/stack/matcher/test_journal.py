@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import mmap
 import os
 import shutil
 from pathlib import Path
@@ -11,13 +12,15 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from engine.journal import HEADER_BYTES
+from engine.journal import HEADER_BYTES, SegmentHeader, Watermark
 from engine.records import RECORD_BYTES, Side
+from stack.matcher import segment_read
 from stack.matcher.journal_files import prepare_segment
-from stack.matcher.journal_read import Damage, Segment, read_journal
+from stack.matcher.journal_read import Damage, Stretch, read_journal
 from stack.matcher.partition import Partition
 from stack.matcher.progress import ReplayProgress
 from stack.matcher.refusal import EXIT_DAMAGED, StartRefused
+from stack.matcher.start import _forget_cached
 from stack.matcher.verify import Verification
 from stack.settings import EngineSettings
 from stack.wire.frames import Outcome
@@ -29,6 +32,12 @@ DEFINITIONS = 4
 
 def record_offset(sequence: int) -> int:
     return HEADER_BYTES + (sequence - 1) * RECORD_BYTES
+
+
+@pytest.fixture(autouse=True, params=[5, segment_read.PIECE_RECORDS], ids=["small pieces", "pieces"])
+def piece(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is read in one piece, the verdicts are the same."""
+    monkeypatch.setattr(segment_read, "PIECE_RECORDS", request.param)
 
 
 @pytest.fixture
@@ -239,8 +248,8 @@ def test_preparing_leaves_a_segment_of_zeros_once(tmp_path: Path) -> None:
 
 
 def test_records_with_no_zeros_after_them_are_read(segments: EngineSettings) -> None:
-    found = [item for item in read_journal(segment(segments).parent, 0) if isinstance(item, Segment)]
-    assert [item.sequence for item in found] == [20, 40, 60, 80, 94]
+    found = [item for item in read_journal(segment(segments).parent, 0) if isinstance(item, Stretch)]
+    assert [item.sequence for item in found if item.last] == [20, 40, 60, 80, 94]
     with pytest.raises(Damage, match="partition 0 in the header, 5 was due"):
         list(read_journal(segment(segments).parent, 5))
 
@@ -280,3 +289,30 @@ def test_verify_counts_what_a_killed_engine_had_not_logged_yet(written: EngineSe
     assert verification.report["events_not_logged_yet"] == verification.report["events"] - 30
     change(Path(written.data_dir) / "events" / "00000000.events", 10 * 128, bytes(128))
     assert any("event 10 is missing, later ones are there" in problem for problem in problems(written))
+
+
+def test_what_no_watermark_covers_is_read_from_the_disk(
+    segments: EngineSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dropped from the page cache: the header, and everything from the page on in which the last synced record ends."""
+    dropped: dict[str, list[tuple[int, int]]] = {}
+
+    def advise(fd: int, offset: int, length: int, advice: int) -> None:
+        if advice == os.POSIX_FADV_DONTNEED:
+            name = Path(f"/proc/self/fd/{fd}").resolve().name
+            dropped.setdefault(name, []).append((offset, length))
+
+    page = max(HEADER_BYTES, mmap.PAGESIZE)
+    newest = segment(segments, 4)
+    change(newest, HEADER_BYTES + 20 * RECORD_BYTES, bytes(8 * page))
+    change(newest, 512, bytes(1024))
+    mark = Watermark(7, 61 + 4 * page // RECORD_BYTES, 9)
+    change(newest, mark.offset, mark.encode(SegmentHeader.decode(newest.read_bytes()[:HEADER_BYTES]).epoch))
+    segment(segments, 6).write_bytes(bytes(HEADER_BYTES))
+    monkeypatch.setattr(os, "posix_fadvise", advise)
+    _forget_cached(newest.parent)
+    assert dropped == {
+        "00000004.journal": [(0, page), ((HEADER_BYTES + 4 * page) // page * page, 0)],
+        "00000005.journal": [(0, page), ((HEADER_BYTES + 14 * RECORD_BYTES) // page * page, 0)],
+        "00000006.journal": [(0, page), (0, 0)],
+    }

@@ -58,7 +58,7 @@ def killed_at(step: int, act: Callable[[], Any]) -> bool:
                 setattr(os, name, counting(getattr(os, name)))
             snapshot_file.fdatasync = os.fdatasync
             snapshot_file._pieces = counting(snapshot_file._pieces)
-            recovery_module.apply_segment = counting(recovery_module.apply_segment)
+            recovery_module.apply_stretch = counting(recovery_module.apply_stretch)
             act()
         except BaseException:
             traceback.print_exc()
