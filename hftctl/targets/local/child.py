@@ -128,6 +128,8 @@ class Child:
         self.when_gone.append(when_gone)
         self._again = False
         self._give_up_replacement()
+        # At once: who connects while it answers its last requests must be refused, and go elsewhere, not wait for nobody.
+        self._forget_listeners()
         if self.status is Status.RUNNING:
             self._stop()
         elif self.status is not Status.STOPPING:
@@ -158,6 +160,10 @@ class Child:
             keep = standing is not None and listeners.stands_at(standing, address)
             held[name] = standing if keep and standing is not None else listeners.bind(address)
         return held
+
+    def _forget_listeners(self) -> None:
+        for name, address in self.process.listens.items():
+            listeners.forget(self._held.pop(name, None), address)
 
     def _hold(self, held: dict[str, socket.socket]) -> None:
         for name, before in self._held.items():
@@ -245,8 +251,7 @@ class Child:
         self._run += 1
         if self._leaving:
             return  # one that was taken over from still answers its last requests
-        for name, address in self.process.listens.items():
-            listeners.forget(self._held.pop(name, None), address)
+        self._forget_listeners()
         record_file(Path(), self.name).unlink(missing_ok=True)
         self.record = None
         waiting, self.when_gone = self.when_gone, []

@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from dataclasses import asdict
 from pathlib import Path
 
@@ -238,6 +239,21 @@ def test_removing_ends_it_for_good(stage):
     assert not (stage.layout.run / "part.sock").exists()
     assert processes_file(stage.layout) == []
     control.remove(stage.layout, "part")
+
+
+def test_who_connects_to_one_that_is_removed_is_refused_while_it_answers_its_last_requests(stage):
+    stage.apply(SERVER, listens=LISTENS)
+    pid = served_by(stage)
+    stage.freeze(pid)
+    removal = threading.Thread(target=control.remove, args=(stage.layout, "part"))
+    removal.start()
+    stage.until(lambda: stage.state()["status"] == "stopping", "it is asked to end")
+    assert facts(pid) is not None
+    with pytest.raises(OSError, match=r"No such file|refused"):
+        connect(stage.layout.run / "part.sock", 10)
+    os.kill(pid, signal.SIGCONT)
+    removal.join()
+    assert stage.state() is None
 
 
 def test_who_does_not_end_when_asked_is_killed(stage):
