@@ -1,8 +1,9 @@
-"""Pages of an account's orders, oldest first: history, and over it what changed since history was written.
+"""Pages of an account's orders, oldest first: which ones history says, how each stands now its engine.
 
 Within a partition the order's own sequence is its place, and it never changes; so a cursor is one sequence per partition,
-and pages neither repeat nor skip what stood there. How far history goes is read first: whatever is not in it by then has
-events above that, and those are read from the engine. Live orders alone come from the engine's memory and need no history.
+and pages neither repeat nor skip what stood there. How far history goes is read first: what was accepted behind that is found
+in the engine's events, unless history alone fills the page. Orders that the engine's event log does not know are shown as
+history has them. Live orders alone come from the engine's memory and need no history.
 """
 
 from __future__ import annotations
@@ -12,18 +13,18 @@ import base64
 import binascii
 import heapq
 from collections.abc import Awaitable, Callable, Container
-from typing import Any
 
 import msgspec
 
+from stack.gateway.chains import read_chains
 from stack.gateway.errors import ApiError
 from stack.gateway.gateway import Gateway
-from stack.gateway.lookup import chains
 from stack.gateway.partition import Partition
-from stack.gateway.recent import changed_since
+from stack.gateway.recent import accepted_since
 from stack.gateway.replies import Order
+from stack.wire.order import fold
 
-PAGE = 1000
+LIVE_AT_ONCE = 256
 LIST_S_MAX = 4.0  # a list is several questions, each of which has its own limit
 
 
@@ -110,10 +111,16 @@ async def _of_partition(
     if live:
         return await _live(partition, account, after, since_ns, limit + 1)
     written = await gateway.history.written(partition.number)
-    past = await gateway.history.by_account(partition.number, account, after, since_ns, limit + 1)
-    recent = await changed_since(partition, written, account, after, since_ns, limit + 1)
-    orders = {_place(order)[1]: order for order in [*past, *recent]}
-    return [orders[sequence] for sequence in sorted(orders)[: limit + 1]]
+    sequences = await gateway.history.by_account(partition.number, account, after, since_ns, limit + 1)
+    number = (await partition.tables()).account_ids.get(account)
+    if len(sequences) <= limit and number is not None:
+        recent = await accepted_since(partition, written, number, after, since_ns)
+        sequences = sorted({*sequences, *recent})[: limit + 1]
+    chains = await read_chains(partition, sequences)
+    orders = {sequence: fold(chain, partition.number, partition.link.tables) for sequence, chain in chains.items()}
+    if unknown := [sequence for sequence in sequences if sequence not in orders]:
+        orders |= await gateway.history.orders(partition.number, unknown)
+    return [orders[sequence] for sequence in sequences if sequence in orders]
 
 
 async def _live(partition: Partition, account: str, after: int, since_ns: int, limit: int) -> list[Order]:
@@ -122,11 +129,12 @@ async def _live(partition: Partition, account: str, after: int, since_ns: int, l
         return []
     found: list[Order] = []
     while len(found) < limit:
-        answer = await partition.query("orders", account=number, symbol=0, after=after, limit=PAGE)
-        listed: list[list[Any]] = answer.document["orders"]
-        page = chains(answer, partition.number, partition.link.tables)
-        found += [order for order in page if order["created_ns"] >= since_ns]
-        if len(listed) < PAGE:
+        answer = await partition.query("orders", account=number, after=after, limit=LIVE_AT_ONCE, only_ids=True)
+        listed: list[int] = answer.document["orders"]
+        for chain in (await read_chains(partition, listed)).values():
+            if chain[0].time_ns >= since_ns and chain[-1].leaves:  # else it was closed between the two questions
+                found.append(fold(chain, partition.number, partition.link.tables))
+        if len(listed) < LIVE_AT_ONCE:
             break
-        after = listed[-1][0]
+        after = listed[-1]
     return found[:limit]

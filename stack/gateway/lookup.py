@@ -9,6 +9,7 @@ import asyncio
 from typing import Any
 
 from engine.records import Event
+from stack.gateway.chains import read_chain
 from stack.gateway.errors import ApiError
 from stack.gateway.gateway import Gateway
 from stack.gateway.partition import Partition
@@ -22,9 +23,8 @@ async def find_order(gateway: Gateway, partition: Partition, sequence: int) -> O
     """Raises ApiError."""
     away: ApiError | None = None
     try:
-        answer = await partition.query("order", order=sequence)
-        if answer.document["found"]:
-            return fold(answer.events, partition.number, partition.link.tables)
+        if chain := await read_chain(partition, sequence):
+            return fold(chain, partition.number, partition.link.tables)
     except ApiError as error:
         if error.code not in ("engine_unavailable", "too_many_held"):
             raise

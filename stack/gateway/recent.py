@@ -1,67 +1,40 @@
-"""Orders that changed after what PostgreSQL holds, from the engine's event log.
+"""Orders that were accepted after what PostgreSQL holds, from the engine's event log.
 
-PostgreSQL lags behind the engine by some milliseconds, or by as long as the persister was away. An order that was taken and
-closed in that time is neither live nor in history, and one that is in history may look open there. Both are found by reading
-the events from the checkpoint on, as long as they are few enough to be read for one request.
+PostgreSQL lags behind the engine by some milliseconds, or by as long as the persister was away. What was accepted in that time
+is found by reading the events from the checkpoint on, as long as they are few enough to be read for one request.
 """
 
 from __future__ import annotations
 
-import asyncio
 import struct
 
 from engine.records import EventKind
 from stack.gateway.errors import ApiError
 from stack.gateway.partition import Partition
-from stack.gateway.replies import Order
-from stack.wire.order import fold
 
 EVENTS_MAX = 100_000
 EVENTS_PER_QUERY = 20_000
-ORDERS_AT_ONCE = 100
 
 _EVENT = struct.Struct("<8xQQ40xI8xB51x")  # order, time, account, kind of an event
-_ACCEPTED, _REFUSED = int(EventKind.ACCEPTED), int(EventKind.REFUSED)
+_ACCEPTED = int(EventKind.ACCEPTED)
 
 
-async def changed_since(
-    partition: Partition, ordinal: int, account: str, after: int, since_ns: int, limit: int
-) -> list[Order]:
-    """At most `limit` orders with events from `ordinal` on, accepted after sequence `after`, ascending; raises ApiError."""
-    number = (await partition.tables()).account_ids.get(account)
-    if number is None:
-        return []
-    touched = await _touched(partition, ordinal, number, since_ns)
-    sequences = sorted(sequence for sequence in touched if sequence > after)
-    found: list[Order] = []
-    for start in range(0, len(sequences), ORDERS_AT_ONCE):
-        wanted = sequences[start : start + ORDERS_AT_ONCE]
-        for answer in await asyncio.gather(*(partition.query("order", order=sequence) for sequence in wanted)):
-            order = fold(answer.events, partition.number, partition.link.tables)
-            if order["created_ns"] >= since_ns:
-                found.append(order)
-        if len(found) >= limit:
-            break
-    return found[:limit]
-
-
-async def _touched(partition: Partition, ordinal: int, account: int, since_ns: int) -> set[int]:
-    """Sequences of the account's orders with events from `ordinal` on, without those known to be older than `since_ns`."""
-    touched: set[int] = set()
-    older: set[int] = set()
+async def accepted_since(partition: Partition, ordinal: int, account: int, after: int, since_ns: int) -> list[int]:
+    """Sequences above `after` of the account's orders accepted from event `ordinal` on, ascending; raises ApiError."""
+    found: list[int] = []
     end, first = None, ordinal
     while end is None or first < end:
         answer = await partition.query("events", **{"from": first, "limit": EVENTS_PER_QUERY})
         if end is None:
             end = answer.document["end"]
             _refuse_too_many(partition, end - ordinal)
-        for order, time_ns, who, kind in _EVENT.iter_unpack(answer.data):
-            if who == account and order and kind != _REFUSED:
-                touched.add(order)
-                if kind == _ACCEPTED and time_ns < since_ns:
-                    older.add(order)
+        found += [
+            order
+            for order, time_ns, who, kind in _EVENT.iter_unpack(answer.data)
+            if who == account and kind == _ACCEPTED and order > after and time_ns >= since_ns
+        ]
         first = answer.document["next"]
-    return touched - older
+    return found
 
 
 def _refuse_too_many(partition: Partition, behind: int) -> None:

@@ -42,14 +42,20 @@ class EventReader:
 
     def chain(self, order: int) -> bytes:
         """All events of one order, oldest first; empty for one that was never accepted."""
+        return self.chain_before(self.last_of(order), -1)[0]
+
+    def chain_before(self, end: int, limit: int) -> tuple[bytes, int]:
+        """A chain's newest events up to `end`, 1 + ordinal of one of them, oldest first; and the `end` of those before, or 0.
+
+        At most `limit` events; all for -1. What stands in the log never changes: a chain may be read piece by piece.
+        """
         pieces = []
-        following = self.last_of(order)
-        while following:
-            event = self.peek(following - 1, 1)
+        while end and len(pieces) != limit:
+            event = self.peek(end - 1, 1)
             pieces.append(event)
-            (following,) = _PREVIOUS.unpack_from(event, _PREVIOUS_OFFSET)
+            (end,) = _PREVIOUS.unpack_from(event, _PREVIOUS_OFFSET)
         pieces.reverse()
-        return b"".join(pieces)
+        return b"".join(pieces), end
 
     def peek(self, first: int, count: int) -> bytes:
         """The events at these ordinals; short where no file is."""

@@ -1,7 +1,8 @@
 """What can be asked over the link, see QUERY in stack/wire/frames.py.
 
 Reads of the event log are durable by nature. Reads of the engine's memory are made at once and answered when everything
-they may have seen is durable.
+they may have seen is durable. Every one may hold up orders, since all run on the loop that takes them: chains are read in
+pieces of PIECE_EVENTS.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from stack.matcher.status import status
 ORDERS_MAX = 1000
 DEPTH_MAX = 10_000
 EVENTS_MAX = 100_000
+CHAINS_MAX = 256
+PIECE_EVENTS = 512  # of chains, in one answer: each costs one to two microseconds
 WAIT_MS_MAX = 60_000
 
 _LEAVES = slice(48, 56)
@@ -31,6 +34,12 @@ class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="
 
 class OrderQuery(Query, frozen=True, tag="order"):
     order: Number
+    end: Number = 0
+    limit: Annotated[int, msgspec.Meta(ge=0, le=PIECE_EVENTS)] = 0  # 0: all of them
+
+
+class ChainsQuery(Query, frozen=True, tag="chains"):
+    orders: Annotated[list[Number], msgspec.Meta(min_length=1, max_length=CHAINS_MAX)]
 
 
 class ClientIdQuery(Query, frozen=True, tag="client_id"):
@@ -43,6 +52,7 @@ class OrdersQuery(Query, frozen=True, tag="orders"):
     symbol: Id = 0
     after: Number = 0
     limit: Annotated[int, msgspec.Meta(ge=1, le=ORDERS_MAX)] = ORDERS_MAX
+    only_ids: bool = False
 
 
 class BookQuery(Query, frozen=True, tag="book"):
@@ -69,7 +79,15 @@ class EventsQuery(Query, frozen=True, tag="events", rename={"first": "from"}):
 
 
 AnyQuery: TypeAlias = (
-    OrderQuery | ClientIdQuery | OrdersQuery | BookQuery | TablesQuery | StatusQuery | StateQuery | EventsQuery
+    OrderQuery
+    | ChainsQuery
+    | ClientIdQuery
+    | OrdersQuery
+    | BookQuery
+    | TablesQuery
+    | StatusQuery
+    | StateQuery
+    | EventsQuery
 )
 decoder = msgspec.json.Decoder(AnyQuery)
 
@@ -93,12 +111,17 @@ class Queries:
         partition = self._partition
         if isinstance(query, OrderQuery):
             self._order(query, answered, lost)
+        elif isinstance(query, ChainsQuery):
+            answered(*self._pieces(query.orders))
         elif isinstance(query, ClientIdQuery):
             found = self._find(query)
             partition.when_durable(lambda: answered(*self._chains(found)), lost)
         elif isinstance(query, OrdersQuery):
             live = partition.engine.live_orders(query.account, query.symbol, query.after, query.limit)
-            partition.when_durable(lambda: answered(*self._chains(live, only_live=True)), lost)
+            if query.only_ids:
+                partition.when_durable(lambda: answered({"orders": live}, b""), lost)
+            else:
+                partition.when_durable(lambda: answered(*self._chains(live, only_live=True)), lost)
         elif isinstance(query, BookQuery):
             document = self._book(query)
             partition.when_durable(lambda: answered(document, b""), lost)
@@ -114,8 +137,11 @@ class Queries:
 
     def _order(self, query: OrderQuery, answered: Answered, lost: Callable[[], None]) -> None:
         def answer() -> None:
-            chain = self._partition.log.chain(query.order)
-            answered({"found": bool(chain)}, chain)
+            log = self._partition.log
+            # an `end` may come from before a restart that cut the log's end off: then there is no such piece
+            end = min(query.end or log.last_of(query.order), log.end)
+            chain, rest = log.chain_before(end, query.limit or -1)
+            answered({"found": bool(chain), "rest": rest}, chain)
 
         if self._partition.log.last_of(query.order):
             answer()  # also while the disk is stalled
@@ -134,6 +160,19 @@ class Queries:
             for symbol in partition.tables.instruments
         )
         return sorted(abs(sequence) for sequence in used if sequence)
+
+    def _pieces(self, orders: list[int]) -> tuple[dict[str, Any], bytes]:
+        """Whole chains of the first of `orders`, as many as fit into one piece; none when the first alone is too long."""
+        log, room = self._partition.log, PIECE_EVENTS
+        counts, chains = [], []
+        for order in orders:
+            chain, rest = log.chain_before(log.last_of(order), room)
+            if rest:
+                break
+            counts.append([order, len(chain) // EVENT_BYTES])
+            chains.append(chain)
+            room -= counts[-1][1]
+        return {"orders": counts}, b"".join(chains)
 
     def _chains(self, orders: list[int], *, only_live: bool = False) -> tuple[dict[str, Any], bytes]:
         counts, chains = [], []

@@ -17,12 +17,16 @@ JSON payloads are UTF-8; binary payloads are the records of `engine.records`.
              chain of a closed order if the event log knows it, after the REFUSED event). MASS_CANCEL: the
              MASS_CANCELLED event. HALT and RESUME: their event. All only once durable.
     QUERY    {"query": NAME, ...}; ANSWER: u32 length of the JSON, the JSON, then events
-      order      {"order": sequence}
-                 {"found": bool} + the chain, oldest first
+      order      {"order": sequence, "end": 0 or `rest` of the answer before, "limit": n}
+                 {"found": bool, "rest": end of what is older, 0 if nothing is} + the newest n of the chain's events up to
+                 `end`, oldest first; all of them without a limit
+      chains     {"orders": [sequence ...]}
+                 {"orders": [[sequence, event count] ...]} + their chains in that order: of the first of them, as many as
+                 fit into an answer; none if the first alone is too long; 0 events for one the log does not know
       client_id  {"account": id, "client_order_id": text}
                  {"orders": [[sequence, event count] ...]} + their chains in that order
-      orders     {"account": id, "symbol": id, "after": sequence, "limit": n}
-                 the same, live orders only; 0 = any
+      orders     {"account": id, "symbol": id, "after": sequence, "limit": n, "only_ids": bool}
+                 the same, live orders only; 0 = any; with only_ids {"orders": [sequence ...]}, some may be closed by now
       book       {"symbol": id, "depth": n}
                  {"sequence", "bids": [[price, quantity, orders] ...], "asks": [...]}
       tables     {}

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from stack.gateway.errors import ApiError
-from stack.gateway.recent import EVENTS_MAX, changed_since
+from stack.gateway.recent import EVENTS_MAX, accepted_since
 from stack.wire.link import Answer
-from stack.wire.tables import Tables
 
 
 class FarAhead:
     """An engine that has done more than one request can read; a real one would need minutes to get there."""
 
     number = 0
-    link = SimpleNamespace(tables=Tables([], [(1, "alice")]))
 
     def __init__(self, end: int) -> None:
         self.end = end
         self.asked: list[dict[str, Any]] = []
-
-    async def tables(self) -> Tables:
-        return self.link.tables
 
     async def query(self, name: str, **fields: Any) -> Answer:
         assert name == "events"
@@ -34,7 +28,7 @@ class FarAhead:
 
 
 def changed(engine: FarAhead, ordinal: int) -> list[Any]:
-    return asyncio.run(changed_since(engine, ordinal, "alice", 0, 0, 10))  # type: ignore[arg-type]
+    return asyncio.run(accepted_since(engine, ordinal, 1, 0, 0))  # type: ignore[arg-type]
 
 
 def test_too_far_behind_is_503_with_a_code_and_numbers() -> None:

@@ -2,10 +2,12 @@
 
 from collections import defaultdict
 from decimal import Decimal
+from functools import reduce
 
 from psycopg.rows import dict_row
 
 from engine.records import MAKER, Command, CommandKind, Event, EventKind, OrderType, Side, TimeInForce, unpack_events
+from stack.gateway.history import _BY_ACCOUNT
 from stack.persister.rows import row_of
 from stack.schema.__main__ import connect
 from stack.settings import Postgres
@@ -108,3 +110,23 @@ def test_a_market_order_has_no_price(persister, peer: EnginePeer, database: Post
             (market,),
         ).fetchone()
     assert row == (None, Decimal("1"), "cancelled", "unfilled_rest", 0)
+
+
+def test_orders_of_an_account_are_found_from_a_time_on(persister, peer: EnginePeer, database: Postgres):
+    trading(peer, seed=16, commands=3000)
+    persister().wait_until_written(peer)
+    events = unpack_events(peer.events)
+    accepted = [e for e in events if e.kind == EventKind.ACCEPTED and e.account == 1]
+    with connect(database) as connection:
+        for since in (0, events[0].time_ns, accepted[700].time_ns, accepted[700].time_ns + 1, events[-1].time_ns + 1):
+            (low,) = connection.execute("SELECT sequence_since(0, %s)", (since,)).fetchone()
+            assert [e for e in events if e.sequence >= low and e.time_ns >= since] == [
+                e for e in events if e.time_ns >= since
+            ]
+            day = since // 86_400_000_000_000
+            assert not [
+                e for e in events if e.sequence >= low and e.time_ns < since and e.time_ns // 86_400_000_000_000 == day
+            ]
+        names = {"$1": "0", "$2": "'alice'", "$3": "0", "$4": str(accepted[700].time_ns), "$5": "5"}
+        statement = reduce(lambda text, name: text.replace(name, names[name]), names, _BY_ACCOUNT)
+        assert [row[0] for row in connection.execute(statement)] == [e.sequence for e in accepted[700:705]]
