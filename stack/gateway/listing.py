@@ -129,12 +129,13 @@ async def _live(partition: Partition, account: str, after: int, since_ns: int, l
         return []
     found: list[Order] = []
     while len(found) < limit:
-        answer = await partition.query("orders", account=number, after=after, limit=LIVE_AT_ONCE, only_ids=True)
+        asked = min(LIVE_AT_ONCE, limit - len(found))
+        answer = await partition.query("orders", account=number, after=after, limit=asked, only_ids=True)
         listed: list[int] = answer.document["orders"]
         for chain in (await read_chains(partition, listed)).values():
             if chain[0].time_ns >= since_ns and chain[-1].leaves:  # else it was closed between the two questions
                 found.append(fold(chain, partition.number, partition.link.tables))
-        if len(listed) < LIVE_AT_ONCE:
+        if len(listed) < asked:
             break
         after = listed[-1]
     return found[:limit]

@@ -1,4 +1,7 @@
-"""Orders over the link, as fast as the engine takes them: what a persister has to write after a database was away."""
+"""Orders over the link, as fast as the engine takes them: what a persister has to write after a database was away.
+
+python -m tests.faults.feed SOCKET COUNT
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import asyncio
 import itertools
 import random
 import secrets
+import sys
 from collections.abc import Iterator
 
 import msgspec
@@ -62,3 +66,7 @@ async def feed(socket: str, count: int) -> None:
             await writer.drain()
     finally:
         writer.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(feed(sys.argv[1], int(sys.argv[2])))

@@ -26,7 +26,6 @@ from typing import Any
 from stack.traffic.load_machine import machine
 from tests.faults import outages
 from tests.faults.clients import Connection, Crowd
-from tests.faults.feed import feed
 from tests.faults.history import Op, Operation
 from tests.faults.stack import ROOT, Stack
 
@@ -173,12 +172,9 @@ class Run:
         first = len(self.crowd.history)
         with outages.stopped(self.stack, "postgres-0"):
             began = time.monotonic()
-            before = engine_status(self.stack)["durable_events"]
-            orders = 0
-            while (waiting := engine_status(self.stack)["durable_events"] - before) < rows:
-                count = max(1000, int((rows - waiting) / ROWS_PER_ORDER))
-                await feed(str(self.stack.folder / "run" / "engine-0.link.sock"), min(count, 500_000))
-                orders += count
+            before = (await asyncio.to_thread(engine_status, self.stack))["durable_events"]
+            while (waiting := (await asyncio.to_thread(engine_status, self.stack))["durable_events"] - before) < rows:
+                await self._feed(min(max(1000, int((rows - waiting) / ROWS_PER_ORDER)), 500_000))
             fed_s = time.monotonic() - began
             self._judge_status(result, await asyncio.to_thread(self.stack.status))
         came_back = time.monotonic()
@@ -187,6 +183,14 @@ class Run:
         result.caught_up_s, result.seconds = round(took_s, 1), round(fed_s, 1)
         self._judge(result, self.crowd.history[first:])
         return result, {"rows": waiting, "catch_up_s": round(took_s, 1), "rows_per_s": round(waiting / took_s)}
+
+    async def _feed(self, orders: int) -> None:
+        """In a process of its own that gives way: on the loop of the clients it would keep them from reading their answers."""
+        socket = str(self.stack.folder / "run" / "engine-0.link.sock")
+        words = ["nice", sys.executable, "-m", "tests.faults.feed", socket, str(orders)]
+        process = await asyncio.create_subprocess_exec(*words, cwd=ROOT)
+        if code := await process.wait():
+            raise AssertionError(f"{' '.join(words)}: exit {code}")
 
 
 def _get(port: int, path: str) -> tuple[int, str | None]:
