@@ -171,7 +171,7 @@ async def _answered(operations: list[Operation]) -> None:
 
 def _order_failed(operation: Operation) -> str:
     if operation.completed_ns is None:
-        return f"{operation.op} {operation.client_order_id} got no answer"
+        return f"{operation.op} {operation.client_order_id} got no answer: {operation.response.get('code')}"
     if operation.status >= 500 or operation.status == 429:
         return f"{operation.op} {operation.client_order_id} -> {operation.status} {operation.response.get('code')}"
     return ""

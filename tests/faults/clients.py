@@ -137,8 +137,18 @@ class Crowd:
                 status, reply = await connection.request("POST", "/orders", json.dumps(operation.body).encode())
             else:
                 status, reply = await connection.request("DELETE", f"/orders/{operation.order_id}")
-        except (OSError, EOFError, TimeoutError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        except (
+            OSError,
+            EOFError,
+            TimeoutError,
+            ValueError,
+            asyncio.IncompleteReadError,
+            asyncio.LimitOverrunError,
+        ) as error:
             operation.gave_up = True
+            operation.response = {
+                "code": f"{type(error).__name__} after {(time.monotonic_ns() - operation.invoked_ns) / 1e9:.1f} s"
+            }
             return operation
         operation.completed_ns = time.monotonic_ns()
         operation.status, operation.response, operation.result = status, reply, result_of(status, reply)

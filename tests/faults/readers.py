@@ -45,8 +45,8 @@ class Readers:
             try:
                 status, body = await connection.request("GET", path)
                 code = "" if status == 200 else f"{body.get('code')}: {body.get('message')}"
-            except (OSError, EOFError, TimeoutError, ValueError, asyncio.LimitOverrunError):
-                status = 0
+            except (OSError, EOFError, TimeoutError, ValueError, asyncio.LimitOverrunError) as error:
+                status, code = 0, f"{type(error).__name__} after {(time.monotonic_ns() - began) / 1e9:.1f} s"
             self.done.append(Read(path, began, time.monotonic_ns(), status, code))
             await asyncio.sleep(self.pause_s)
         connection.close()
