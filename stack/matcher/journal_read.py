@@ -64,7 +64,8 @@ def read_journal(directory: Path, partition: int, since: Point = BEGINNING) -> G
                     if newest is not None and newest.torn:
                         raise _torn_inside(newest, path)
                     if not inside:
-                        check_follows(path, found.header, partition, sequence, chain, epoch)
+                        begins = found.header.chain if number == 1 else chain
+                        check_follows(path, found.header, partition, sequence, begins, epoch)
                     check_rules(path, found.header)
                 newest = found
                 yield found

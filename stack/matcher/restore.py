@@ -10,17 +10,27 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from engine.api import MatchingEngine
 from engine.records import EVENT_BYTES, INSTRUMENT, Event, EventKind
 from stack.matcher.definitions import follow
-from stack.matcher.event_files import EVENTS, EVENTS_FILE_BYTES, INDEX, INDEX_FILE_BYTES
-from stack.matcher.event_read import EventReader
+from stack.matcher.event_files import EVENTS, EVENTS_FILE_BYTES, INDEX, INDEX_FILE_BYTES, SEQUENCES_PER_FILE
+from stack.matcher.event_read import BRIEF, EventReader
 from stack.matcher.journal_files import Point
 from stack.matcher.journal_read import BEGINNING, stands_at
-from stack.matcher.snapshot_file import Described, Unusable, describe, event_files, load_snapshot, snapshot_paths
+from stack.matcher.snapshot_file import (
+    Described,
+    Unusable,
+    describe,
+    event_ends,
+    event_files,
+    load_snapshot,
+    snapshot_paths,
+)
 from stack.wire.tables import Tables
 
 if TYPE_CHECKING:
     from engine.matching import Engine
 
 logger = logging.getLogger(__name__)
+
+_LOOKED_AT_BYTES = 4096
 
 
 class Begun(NamedTuple):
@@ -72,11 +82,47 @@ def _check(data_dir: Path, partition: int, described: Described, max_live_orders
         due = EVENTS_FILE_BYTES if path.suffix == EVENTS else INDEX_FILE_BYTES
         if not path.exists() or path.stat().st_size != due:
             raise Unusable(f"the event log below it is not whole: {path.name} is missing or short")
+    if event_ends(data_dir, point) != described.event_ends:
+        raise Unusable("the event log below it is not that of this journal: a file of events begins or ends otherwise")
+    _check_index(data_dir, described)
+
+
+def _check_index(data_dir: Path, described: Described) -> None:
+    """From both ends of each file of the index, one entry must lead to an event of its order. Raises Unusable and OSError."""
     reader = EventReader(data_dir / "events")
-    last = reader.peek(point.events - 1, 1) if point.events else b""
-    reader.close()
-    if point.events and (len(last) < EVENT_BYTES or not 0 < Event.unpack(last).sequence <= point.sequence):
-        raise Unusable(f"the event log below it is not whole: event {point.events - 1} is not there")
+    try:
+        for number in range(described.point.sequence // SEQUENCES_PER_FILE + 1):
+            if number in described.no_index:
+                continue
+            with (data_dir / "events" / f"{number:08d}{INDEX}").open("rb") as file:
+                for place in (0, INDEX_FILE_BYTES - _LOOKED_AT_BYTES):
+                    file.seek(place)
+                    entries = memoryview(file.read(_LOOKED_AT_BYTES)).cast("Q")
+                    entry = next((at for at, after in enumerate(entries) if after), None)
+                    if entry is None:
+                        continue
+                    order = number * SEQUENCES_PER_FILE + place // 8 + entry
+                    event = reader.peek(entries[entry] - 1, 1)
+                    if order <= described.point.sequence and (
+                        len(event) < EVENT_BYTES or BRIEF.unpack(event)[0] != order
+                    ):
+                        raise Unusable(
+                            f"the index of the event log is not that of this journal: order {order} ends elsewhere"
+                        )
+    finally:
+        reader.close()
+
+
+def known_up_to(data_dir: Path, journal: int) -> int:
+    """The last command of the newest snapshot of this very journal: durable once, whether the snapshot can be used or not."""
+    for path in snapshot_paths(data_dir):
+        try:
+            described = describe(path)
+        except (Unusable, OSError):
+            continue
+        if described.journal == journal:
+            return described.point.sequence
+    return 0
 
 
 def tables_of(book: Engine) -> Tables:

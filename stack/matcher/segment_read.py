@@ -82,6 +82,8 @@ def read_segment(
                 yield Spare(number, path, torn_header=any(head))
                 return
             raise Damage(f"{path} offset 0: {error}") from None
+        if number == 1 and offset == HEADER_BYTES:
+            chain = header.chain  # each journal's chain begins somewhere else; limits_file.py knows which one belongs here
         counter, marked = (watermark.counter, watermark.sequence) if watermark else (0, 0)
         wanted, last, torn = PIECE_RECORDS, False, ""
         while not last:
@@ -99,6 +101,14 @@ def read_segment(
                 end, wanted = offset + found.end_offset, PIECE_RECORDS
             records = view[: found.end_offset]
             time_ns = RECORD_HEADER.unpack_from(records, len(records) - RECORD_BYTES)[7] if records else 0
+            if watermark is not None and 0 <= (place := marked - sequence) <= found.records:
+                follows = place < found.records
+                stands = RECORD_HEADER.unpack_from(records, place * RECORD_BYTES)[4] if follows else found.chain
+                if stands != watermark.chain:
+                    raise Damage(
+                        f"{path}: the chain after record {marked} is {stands:#018x}, and {watermark.chain:#018x} was synced: these are "
+                        "the records of another journal"
+                    )
             sequence, chain = found.sequence, found.chain
             buffers.turn()
             yield Stretch(

@@ -130,6 +130,8 @@ def durable_segments(directory: Path, partition: int, since: Point, until: int) 
             except JournalError as error:
                 raise NotTaken(f"{path}: {error}, and command {until} was to be read") from None
             if offset == HEADER_BYTES:
+                if number == 1:
+                    chain = header.chain
                 check_follows(path, header, partition, sequence, chain, epoch)
             data = bytearray(min((size - offset) // RECORD_BYTES, until - sequence) * RECORD_BYTES)
             file.seek(offset)

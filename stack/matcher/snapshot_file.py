@@ -25,10 +25,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine.journal import crc32c
-from engine.records import RULES_VERSION
+from engine.records import EVENT_BYTES, RULES_VERSION
 from stack.matcher.ahead import ahead
 from stack.matcher.event_files import EVENTS, EVENTS_PER_FILE, INDEX, SEQUENCES_PER_FILE
 from stack.matcher.journal_files import Point, fdatasync, sync_directory
+from stack.matcher.limits_file import Limits, read_limits
 
 if TYPE_CHECKING:
     from engine.matching import Engine
@@ -54,6 +55,8 @@ class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     partition: int
     max_live_orders: int
     point: Point
+    journal: int  # where its chain begins, see limits_file.py
+    event_ends: int  # see `event_ends`
     state_hash: int
     live_orders: int
     created_ns: int
@@ -105,6 +108,8 @@ def write_snapshot(data_dir: Path, book: Engine, point: Point, *, partition: int
             partition,
             max_live_orders,
             point,
+            (read_limits(data_dir) or Limits(max_live_orders)).journal,
+            event_ends(data_dir, point),
             book.state_hash(),
             book.live,
             created_ns,
@@ -235,3 +240,16 @@ def event_files(data_dir: Path, point: Point) -> list[Path]:
         *(directory / f"{number:08d}{EVENTS}" for number in range(events)),
         *(directory / f"{number:08d}{INDEX}" for number in range(index)),
     ]
+
+
+def event_ends(data_dir: Path, point: Point) -> int:
+    """A checksum over the first and the last event of each file of events up to a point: a file of another journal, an older
+    one or one in another's place gives another. Raises OSError."""
+    ends = bytearray()
+    for number, first in enumerate(range(0, point.events, EVENTS_PER_FILE)):
+        last = min(point.events - first, EVENTS_PER_FILE) - 1
+        with (data_dir / "events" / f"{number:08d}{EVENTS}").open("rb", buffering=0) as file:
+            ends += file.read(EVENT_BYTES)
+            file.seek(last * EVENT_BYTES)
+            ends += file.read(EVENT_BYTES)
+    return crc32c(bytes(ends))

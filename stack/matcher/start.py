@@ -32,14 +32,15 @@ from stack.matcher.journal_files import (
     sync_data,
     write_at,
 )
+from stack.matcher.journal_links import check_links
 from stack.matcher.journal_read import BEGINNING, Damage, extent
 from stack.matcher.latency import DecisionLatency
-from stack.matcher.limits_file import Limits, hold_limits
+from stack.matcher.limits_file import Limits, hold_limits, new_journal, whose_journal
 from stack.matcher.partition import Partition
 from stack.matcher.progress import ReplayProgress
 from stack.matcher.recovery import Recovered, recover
 from stack.matcher.refusal import EXIT_DAMAGED, EXIT_LOCKED, StartRefused
-from stack.matcher.restore import Begun, begin
+from stack.matcher.restore import Begun, begin, known_up_to
 from stack.matcher.snapshot_file import NAME as SNAPSHOTS
 from stack.matcher.snapshots import Recovery
 from stack.settings import EngineSettings
@@ -80,7 +81,9 @@ def open_partition(settings: EngineSettings, on_failed: Callable[[str], None]) -
     data_dir = Path(settings.data_dir)
     directory = data_dir / "journal"
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    hold_limits(data_dir, Limits(settings.max_live_orders))
+    held = hold_limits(
+        data_dir, Limits(settings.max_live_orders, settings.deployment, settings.partition, new_journal())
+    )
     for unfinished in directory.glob(f"*{UNFINISHED}"):
         unfinished.unlink()
     for unfinished in (data_dir / SNAPSHOTS).glob(f"*{UNFINISHED}"):
@@ -90,6 +93,8 @@ def open_partition(settings: EngineSettings, on_failed: Callable[[str], None]) -
     progress = ReplayProgress(data_dir, extent(directory))
     engines = Engines(settings)
     try:
+        if others := whose_journal(data_dir, held):
+            raise Damage(others)
         begun, recovered = _replay(settings, log, progress, engines)
     except (RuntimeError, ValueError) as error:
         raise StartRefused(str(error)) from None
@@ -102,16 +107,19 @@ def open_partition(settings: EngineSettings, on_failed: Callable[[str], None]) -
     finally:
         progress.end()
     book = begun.book
-    if newest := log.newest_command(book.events, book.sequence):
+    logged = log.newest_command(book.events, book.sequence)
+    newest = max(logged, known_up_to(data_dir, held.journal))
+    if newest > book.sequence:
+        witness = "the event log" if newest == logged else "a snapshot"
         raise StartRefused(
-            f"{directory}: the journal ends at command {book.sequence}, and the event log beside it knows command {newest}, which "
+            f"{directory}: the journal ends at command {book.sequence}, and {witness} beside it knows command {newest}, which "
             f"was durable: the journal's end is gone, or an older copy stands in its place. Put the newer journal back. "
-            f"Only where that is lost for good, move {log.directory} away: the engine then goes on without commands "
-            f"{book.sequence + 1} to {newest}",
+            f"Only where that is lost for good, move {log.directory} and {data_dir / SNAPSHOTS} away: the engine then goes on "
+            f"without commands {book.sequence + 1} to {newest}",
             exit_code=EXIT_DAMAGED,
         )
     log.finish_rebuild()
-    position = _repair(directory, settings, recovered)
+    position = _repair(directory, settings, recovered, held.journal)
     engines.close()
     recovery = Recovery(
         begun.point.sequence,
@@ -164,6 +172,8 @@ def _replay(
     while True:
         log.begin_rebuild(begun.point.events)
         try:
+            if begun.point != BEGINNING:
+                check_links(directory, settings.partition, begun.point)
             return begun, recover(
                 directory, settings.partition, begun.book, log, progress.reached, since=begun.point, tables=begun.tables
             )
@@ -204,7 +214,7 @@ def _synced_bytes(head: bytes) -> int:
     return (HEADER_BYTES + records * RECORD_BYTES) // _PAGE_BYTES * _PAGE_BYTES
 
 
-def _repair(directory: Path, settings: EngineSettings, recovered: Recovered) -> Position:
+def _repair(directory: Path, settings: EngineSettings, recovered: Recovered, journal: int) -> Position:
     """Everything was read without damage: zero torn ends, make the first segment, renew the watermark."""
     for spare in recovered.spares:
         if spare.torn_header:
@@ -212,7 +222,7 @@ def _repair(directory: Path, settings: EngineSettings, recovered: Recovered) -> 
             _zero(spare.path, 0, HEADER_BYTES)
     newest = recovered.newest
     if newest is None:
-        return _first_segment(directory, settings)
+        return _first_segment(directory, settings, journal)
     if newest.torn:
         count = _zero(newest.path, newest.end_offset, None)
         logger.warning(
@@ -228,12 +238,12 @@ def _repair(directory: Path, settings: EngineSettings, recovered: Recovered) -> 
     return Position(newest.number, newest.header.epoch, newest.end_offset, newest.chain, mark.counter)
 
 
-def _first_segment(directory: Path, settings: EngineSettings) -> Position:
+def _first_segment(directory: Path, settings: EngineSettings, journal: int) -> Position:
     prepare_segment(directory, 1, settings.segment_bytes)
     sync_ancestors(directory)
-    header = SegmentHeader(settings.partition, 1, 1, CHAIN_START, CHAIN_START, 0, time.time_ns())
+    header = SegmentHeader(settings.partition, 1, 1, journal, CHAIN_START, 0, time.time_ns())
     _overwrite(segment_path(directory, 1), header.encode(), 0)
-    return Position(1, 1, HEADER_BYTES, CHAIN_START, 0)
+    return Position(1, 1, HEADER_BYTES, journal, 0)
 
 
 def _zero(path: Path, start: int, end: int | None) -> int:

@@ -26,7 +26,7 @@ from stack.matcher.definitions import follow
 from stack.matcher.event_read import BRIEF, EventReader
 from stack.matcher.journal_files import segment_numbers, segment_path
 from stack.matcher.journal_read import Damage, Stretch, extent, read_journal, replay
-from stack.matcher.limits_file import Limits, read_limits
+from stack.matcher.limits_file import Limits, read_limits, whose_journal
 from stack.matcher.refusal import EXIT_DAMAGED, EXIT_REFUSED
 from stack.wire.tables import Tables
 
@@ -43,7 +43,9 @@ class Verification:
         self._last = array("Q")  # per sequence 1 + ordinal of that order's last event
         self._tables = Tables()
         self._doubtful: list[tuple[int, bytes]] = []  # first ordinal and events of groups that the log has otherwise
-        limits = read_limits(data_dir) or Limits(max_live_orders=1 << 20)
+        limits = read_limits(data_dir)
+        self._others = whose_journal(data_dir, limits) if limits is not None else ""
+        limits = limits or Limits(max_live_orders=1 << 20)
         self._engine: MatchingEngine = engine.create(
             implementation, max_live_orders=limits.max_live_orders, client_ids_max=1 << 22, faulted_in=False
         )
@@ -55,6 +57,8 @@ class Verification:
         newest: Stretch | None = None
         events_hash = CHAIN_START
         torn = ""
+        if self._others:
+            self._problem(self._others)
         try:
             for found in read_journal(self._journal, self._partition()):
                 if not isinstance(found, Stretch):

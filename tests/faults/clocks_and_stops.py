@@ -32,6 +32,7 @@ import psutil
 
 from tests.faults import shim
 from tests.faults.clients import Connection, Crowd
+from tests.faults.conditions import Conditions
 from tests.faults.evidence import gather
 from tests.faults.history import Operation, Result, Truth, check
 from tests.faults.lone_engine import LoneCrowd, LoneEngine
@@ -308,12 +309,12 @@ CASES: dict[str, Callable[[float], Awaitable[list[Case]]]] = {
 }
 
 
-def report_of(cases: dict[str, list[Case]], stop_s: float) -> str:
+def report_of(cases: dict[str, list[Case]], stop_s: float, conditions: Conditions) -> str:
     problems = [f"{part}: {text}" for part, list_ in cases.items() for case in list_ for text in case.problems]
     lines = [
         "# Clocks that jump, processes that stand still", "",
         f"Each fault lasted {stop_s:g} s, under {CLIENTS} clients. Answers are those of requests sent while it lasted and until orders"
-        " were acknowledged again; the last line of each part is the history checker's.", "",
+        " were acknowledged again; the last line of each part is the history checker's.", "", conditions.line(), "",
         f"Verdict: **{'valid' if not problems else 'FAILED'}**.", "", *[f"- {text}" for text in problems[:20]], "",
         "| part | fault | answers | facts |", "|---|---|---|---|",
         *[
@@ -334,8 +335,9 @@ def main() -> int:
     if why := missing():
         print(f"cannot run: {why}", file=sys.stderr)
         return 13
+    conditions = Conditions()
     cases = {name: asyncio.run(act(options.stop_s)) for name, act in CASES.items() if options.only in (None, name)}
-    text = report_of(cases, options.stop_s)
+    text = report_of(cases, options.stop_s, conditions)
     if options.report:
         options.report.write_text(text)
     print(text)

@@ -4,8 +4,9 @@
 
 Each round lets clients trade, kills one process with SIGKILL at a moment drawn from the seed, and waits until orders are
 taken again. Killed are the engine, a gateway, the persister, PostgreSQL, Valkey, nginx, the supervisor, and hftctl itself in
-the middle of a stop, or of a deploy that changes settings and the number of gateways. After the supervisor or hftctl, one
-command repairs; nobody unlocks anything.
+the middle of a stop, a restart, a change of scale, a rollback, or a deploy that changes settings and the number of gateways. After
+the supervisor or hftctl, one command repairs; nobody unlocks anything. The first half of the rounds happens to a stack
+whose engine takes orders itself, the other half to one whose gateways do.
 """
 
 from __future__ import annotations
@@ -19,14 +20,17 @@ import random
 import signal
 import sys
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.faults.clients import Connection, Crowd
+from tests.faults.conditions import Conditions
 from tests.faults.evidence import gather
 from tests.faults.history import Verdict, check
 from tests.faults.stack import Stack
 
+LAYOUTS = ("engine", "gateway")
 VICTIMS = ["engine-0", "gateway-1", "persister-0", "postgres-0", "redis", "nginx", "supervisor", "hftctl"]
 RECOVERY_S_MAX = 60.0
 
@@ -41,6 +45,7 @@ class Round:
 
 @dataclass
 class Outcome:
+    layout: str
     rounds: list[Round]
     verdict: Verdict
     operations: int
@@ -54,9 +59,9 @@ class Outcome:
         return self.verdict.name == "valid" and not self.problems
 
 
-async def crash(rounds: int, seed: int, clients: int, round_s: float, settings: str = "") -> Outcome:
+async def crash(rounds: int, seed: int, clients: int, round_s: float, layout: str) -> Outcome:
     chance = random.Random(seed)
-    stack = Stack.make(f"crash-{seed}", settings)
+    stack = Stack.make(f"crash-{seed}-{layout}", f"order_entry: {layout}\n")
     began = time.monotonic()
     try:
         await asyncio.to_thread(stack.deploy)
@@ -84,7 +89,7 @@ async def crash(rounds: int, seed: int, clients: int, round_s: float, settings: 
         evidence = await asyncio.to_thread(gather, stack)
         verdict = check(crowd.history, evidence.truth, incomplete=evidence.incomplete)
         return Outcome(
-            done, verdict, len(crowd.history), len(evidence.truth.events), evidence.rows,
+            layout, done, verdict, len(crowd.history), len(evidence.truth.events), evidence.rows,
             round(time.monotonic() - began, 1), evidence.problems,
         )  # fmt: skip
     finally:
@@ -102,7 +107,13 @@ def _victims(rounds: int, chance: random.Random) -> list[str]:
 async def _strike(stack: Stack, this: Round, chance: random.Random) -> None:
     if this.victim == "hftctl":
         words = chance.choice(
-            [["deploy", str(stack.profile)], ["deploy", str(stack.profile)], ["stop", "-p", stack.name]]
+            [
+                ["deploy", str(stack.profile)],
+                ["stop", "-p", stack.name],
+                ["restart", chance.choice(["engine", "gateway", "nginx"]), "-p", stack.name],
+                ["scale", f"gateway={chance.choice([1, 2, 3])}", "-p", stack.name],
+                ["rollback", "-p", stack.name],
+            ]
         )
         if words[0] == "deploy":
             stack.want(
@@ -144,33 +155,46 @@ async def _recovered(stack: Stack) -> None:
     raise AssertionError(f"no orders {RECOVERY_S_MAX:.0f} s after the kill: {json.dumps(stack.status())}")
 
 
-def report_of(outcome: Outcome, seed: int) -> str:
+def report_of(outcomes: list[Outcome], seed: int, conditions: Conditions) -> str:
+    good = all(outcome.good for outcome in outcomes)
     lines = [
         "# Kill rounds under load", "",
-        f"Seed {seed}, {len(outcome.rounds)} rounds, {outcome.seconds} s: {outcome.operations} requests, {outcome.events} events"
-        f" in the journal, {outcome.rows} rows in PostgreSQL.", "",
-        f"Verdict: **{outcome.verdict.name if outcome.good else 'FAILED'}**. {json.dumps(outcome.verdict.counts)}", "",
-        *[f"- {line}" for line in [*outcome.verdict.broken[:20], *outcome.verdict.incomplete, *outcome.problems]], "",
-        "| round | killed | detail | orders again after s |", "|---|---|---|---|",
-        *[f"| {r.number} | {r.victim} | {r.detail} | {r.recovered_s} |" for r in outcome.rounds], "",
+        f"Seed {seed}, {sum(len(o.rounds) for o in outcomes)} rounds: **{'valid' if good else 'FAILED'}**.", "",
+        conditions.line(), "",
     ]  # fmt: skip
+    for outcome in outcomes:
+        killed = Counter(" ".join([r.victim, *r.detail.split()[:1]]) for r in outcome.rounds)
+        lines += [
+            f"## Layout {outcome.layout}", "",
+            f"{len(outcome.rounds)} rounds, {outcome.seconds} s: {outcome.operations} requests, {outcome.events} events"
+            f" in the journal, {outcome.rows} rows in PostgreSQL.", "",
+            f"Verdict: **{outcome.verdict.name if outcome.good else 'FAILED'}**. {json.dumps(outcome.verdict.counts)}", "",
+            *[f"- {line}" for line in [*outcome.verdict.broken[:20], *outcome.verdict.incomplete, *outcome.problems]], "",
+            f"Killed: {', '.join(f'{what} {times} times' for what, times in sorted(killed.items()))}.", "",
+            "| round | killed | detail | orders again after s |", "|---|---|---|---|",
+            *[f"| {r.number} | {r.victim} | {r.detail} | {r.recovered_s} |" for r in outcome.rounds], "",
+        ]  # fmt: skip
     return "\n".join(lines)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=20, help="in both layouts together")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--round-s", type=float, default=2.0)
     parser.add_argument("--report", type=Path)
     options = parser.parse_args()
-    outcome = asyncio.run(crash(options.rounds, options.seed, options.clients, options.round_s))
-    text = report_of(outcome, options.seed)
+    conditions = Conditions()
+    outcomes = []
+    for place, layout in enumerate(LAYOUTS):
+        rounds = (options.rounds + 1 - place) // len(LAYOUTS)
+        outcomes.append(asyncio.run(crash(rounds, options.seed, options.clients, options.round_s, layout)))
+    text = report_of(outcomes, options.seed, conditions)
     if options.report:
         options.report.write_text(text)
     print(text)
-    return 0 if outcome.good else 10
+    return 0 if all(outcome.good for outcome in outcomes) else 10
 
 
 if __name__ == "__main__":

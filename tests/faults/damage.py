@@ -35,6 +35,7 @@ from stack.matcher.refusal import EXIT_DAMAGED, EXIT_FAILED, StartRefused
 from stack.settings import EngineSettings, InstrumentSettings
 from tests.engine.test_journal import CODECS, EPOCH, command
 from tests.faults import shim
+from tests.faults.conditions import Conditions
 from tests.faults.test_disk import JOURNAL, Engine
 from tests.stack.matcher.engines import new, submit, with_partition
 
@@ -285,12 +286,12 @@ def everything() -> Iterator[Row]:
     yield phantom()
 
 
-def report_of(rows: list[Row], seconds: float) -> str:
+def report_of(rows: list[Row], seconds: float, conditions: Conditions) -> str:
     wrong = [f"{row.what}: {text}" for row in rows for text in row.wrong]
     lines = [
         "# Damage to the journal", "",
         f"{sum(row.cases for row in rows)} cases, {seconds:.0f} s: **{len(wrong)} wrong verdicts**,"
-        f" {sum(row.window for row in rows)} torn tails inside the watermark's window.", "",
+        f" {sum(row.window for row in rows)} torn tails inside the watermark's window.", "", conditions.line(), "",
         "An older copy of the whole data folder is not among them: nothing on the same disk can tell it from the newest.", "",
         *[f"- {text}" for text in wrong[:20]], *([""] if wrong else []),
         "| what happened | cases | verdicts | torn in the window | wrong |", "|---|---|---|---|---|",
@@ -310,9 +311,9 @@ def main() -> int:
     if why := shim.missing():
         print(f"cannot run: {why}", file=sys.stderr)
         return 13
-    began = time.monotonic()
+    began, conditions = time.monotonic(), Conditions()
     rows = list(everything())
-    text = report_of(rows, time.monotonic() - began)
+    text = report_of(rows, time.monotonic() - began, conditions)
     if options.report:
         options.report.write_text(text)
     print(text)

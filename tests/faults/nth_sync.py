@@ -24,6 +24,7 @@ from pathlib import Path
 from stack.matcher.journal_read import Damage
 from stack.matcher.verify import Verification
 from tests.faults import shim
+from tests.faults.conditions import Conditions
 from tests.faults.history import Op, Operation, Result, Truth, check
 from tests.faults.lone_engine import LoneCrowd, LoneEngine
 from tests.faults.power import replayed
@@ -122,13 +123,13 @@ def kill_at_each(numbers: Iterable[int], seed: int) -> Outcome:
     return outcome
 
 
-def report_of(outcome: Outcome, up_to: int, seed: int) -> str:
+def report_of(outcome: Outcome, up_to: int, seed: int, conditions: Conditions) -> str:
     good = not outcome.problems
     lines = [
         "# Killed at the Nth sync", "",
         f"N = 1 to {up_to}, before and after the sync, seed {seed}, {outcome.seconds} s: {outcome.kills['before']} kills before,"
         f" {outcome.kills['after']} after a sync, {outcome.starts} starts, {outcome.requests} requests,"
-        f" {outcome.acknowledged} acknowledgements looked for in the journals after the kills.", "",
+        f" {outcome.acknowledged} acknowledgements looked for in the journals after the kills.", "", conditions.line(), "",
         f"Verdict: **{'valid' if good else 'FAILED'}**: {'nothing' if good else len(outcome.problems)} lost, doubled or refused.", "",
         *[f"- {line}" for line in outcome.problems[:20]],
     ]  # fmt: skip
@@ -141,8 +142,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--report", type=Path)
     options = parser.parse_args()
+    conditions = Conditions()
     outcome = kill_at_each(range(1, options.up_to + 1), options.seed)
-    text = report_of(outcome, options.up_to, options.seed)
+    text = report_of(outcome, options.up_to, options.seed, conditions)
     if options.report:
         options.report.write_text(text)
     print(text)

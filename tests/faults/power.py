@@ -33,6 +33,7 @@ from engine.records import Event, unpack_events
 from stack.matcher.journal_read import Damage, Stretch, read_journal, replay
 from stack.matcher.verify import Verification
 from tests.faults import shim
+from tests.faults.conditions import Conditions
 from tests.faults.history import Operation, Result, Truth, check
 from tests.faults.lone_engine import LoneCrowd, LoneEngine
 from tests.faults.shim.image import Disk, Entry, Fate, Kind, read_log
@@ -246,13 +247,13 @@ def storm(cuts: int, seed: int, *, drop_syncs: bool = False, until_lost: bool = 
     return Outcome(made, requests, syncs, round(time.monotonic() - began, 1))
 
 
-def report_of(outcome: Outcome, control: Outcome, seed: int) -> str:
+def report_of(outcome: Outcome, control: Outcome, seed: int, conditions: Conditions) -> str:
     torn = sum(cut.torn for cut in outcome.cuts)
     by_fate = Counter(cut.fate for cut in outcome.cuts)
     lines = [
         "# Power cuts under load", "",
         f"Seed {seed}, {len(outcome.cuts)} cuts, {outcome.seconds} s: {outcome.requests} requests, {outcome.syncs} syncs recorded;"
-        f" {sum(cut.acknowledged for cut in outcome.cuts)} acknowledgements looked for after the cuts.", "",
+        f" {sum(cut.acknowledged for cut in outcome.cuts)} acknowledgements looked for after the cuts.", "", conditions.line(), "",
         f"Verdict: **{'valid' if not outcome.problems else 'FAILED'}**: {outcome.lost} acknowledged orders lost,"
         f" {len(outcome.problems)} problems. {torn} cuts left a torn tail or header, which the next start cut off.", "",
         f"Control, the same with syncs that do nothing: {control.lost} acknowledged orders found lost in {len(control.cuts)} cuts.", "",
@@ -275,12 +276,13 @@ def main() -> int:
     parser.add_argument("--without-syncs", action="store_true", help="only the control: the syncs do nothing")
     parser.add_argument("--report", type=Path)
     options = parser.parse_args()
+    conditions = Conditions()
     control = storm(20, options.seed, drop_syncs=True)
     if options.without_syncs:
         print(json.dumps({"cuts": len(control.cuts), "lost": control.lost}))
         return 10 if control.lost else 0
     outcome = storm(options.cuts, options.seed)
-    text = report_of(outcome, control, options.seed)
+    text = report_of(outcome, control, options.seed, conditions)
     if options.report:
         options.report.write_text(text)
     print(text)

@@ -11,7 +11,7 @@ from tests.faults.crash import VICTIMS, crash
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("layout", "seed"), [("engine", 20261121), ("gateway", 20261122)])
 def test_nothing_is_lost_or_doubled_when_everything_is_killed(layout, seed):
-    outcome = asyncio.run(crash(len(VICTIMS), seed, clients=16, round_s=2.0, settings=f"order_entry: {layout}\n"))
+    outcome = asyncio.run(crash(len(VICTIMS), seed, clients=16, round_s=2.0, layout=layout))
     assert outcome.verdict.name == "valid", outcome.verdict.broken[:5] + outcome.verdict.incomplete
     assert not outcome.problems
     assert {r.victim for r in outcome.rounds} == set(VICTIMS)

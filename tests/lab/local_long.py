@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tests.faults.conditions import commit
+
 ROOT = Path(__file__).parents[2]
 REPORTS = ROOT / "docs" / "reports"
 
@@ -49,13 +51,6 @@ def run(part: Part) -> tuple[bool, float]:
     command = [sys.executable, "-m", *part.arguments.split(), "--report", str(REPORTS / f"{part.name}.md")]
     print(f"== {part.name}: {' '.join(command[1:])}", file=sys.stderr, flush=True)
     return subprocess.run(command, cwd=ROOT, check=False).returncode == 0, time.monotonic() - began
-
-
-def commit() -> str:
-    asked = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    return asked.stdout.strip() or "no repository"
 
 
 def row(part: Part, passed: bool, took_s: float) -> str:

@@ -134,6 +134,7 @@ def both(
 ) -> tuple[Any, Any]:
     patch.setattr(commits, "SYNC_INLINE_MAX_S", 3600.0)  # how commits are grouped must not hang on the disk
     patch.setattr(commits, "WATERMARK_IDLE_S", 3600.0)  # nor when a sync is counted
+    patch.setattr(start, "new_journal", lambda: 1)
     sync = journal_files.fdatasync
     left = [0]
 

@@ -9,6 +9,7 @@ import os
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -17,6 +18,7 @@ from engine.records import RECORD_BYTES, Side
 from stack.matcher import segment_read
 from stack.matcher.journal_files import prepare_segment
 from stack.matcher.journal_read import Damage, Stretch, read_journal
+from stack.matcher.limits_file import NAME, read_limits
 from stack.matcher.partition import Partition
 from stack.matcher.progress import ReplayProgress
 from stack.matcher.refusal import EXIT_DAMAGED, StartRefused
@@ -232,7 +234,9 @@ def test_a_spare_of_another_size_is_made_anew(segments: EngineSettings) -> None:
 
 def test_a_replay_that_differs_names_the_first_group(written: EngineSettings) -> None:
     """The journal is whole, but the engine that wrote it decided differently: played here with other limits."""
-    (Path(written.data_dir) / "limits.json").unlink()
+    limits = read_limits(Path(written.data_dir))
+    assert limits is not None
+    (Path(written.data_dir) / NAME).write_bytes(msgspec.json.encode(replace(limits, max_live_orders=1)))
     with pytest.raises(StartRefused, match=r"00000001.journal offset \d+: replay differs") as refused:
         sequence_after_start(replace(written, max_live_orders=1))
     assert refused.value.exit_code == EXIT_DAMAGED
