@@ -4,6 +4,7 @@
 
 bytes     every cut of the last three records, every bit of 64 KiB flipped, records swapped, doubled, spliced: read by the
           compiled codec, some of them by the plain one too
+foreign   whole files, records or folders of another journal, well made as they are: foreign.py
 copies    an older copy of a whole journal file in place of the newest, found at the start by the event log beside it
 disk      a real engine whose nth write or sync fails, is cut short, or never happens while the disk says that it did
 
@@ -34,7 +35,7 @@ from stack.matcher.partition import Partition
 from stack.matcher.refusal import EXIT_DAMAGED, EXIT_FAILED, StartRefused
 from stack.settings import EngineSettings, InstrumentSettings
 from tests.engine.test_journal import CODECS, EPOCH, command
-from tests.faults import shim
+from tests.faults import foreign, shim
 from tests.faults.conditions import Conditions
 from tests.faults.test_disk import JOURNAL, Engine
 from tests.stack.matcher.engines import new, submit, with_partition
@@ -279,6 +280,8 @@ async def _listens(engine: Engine) -> bool:
 def everything() -> Iterator[Row]:
     yield from of_bytes(CODECS)
     yield judged("every bit of 64 KiB flipped, the last 5 records not marked yet", flips(), CODECS)
+    for found in foreign.judged():
+        yield Row(f"foreign: {found.what}", 1, Counter([found.verdict]), wrong=[found.wrong] if found.wrong else [])
     yield copies()
     yield failing("ENOSPC", "write:{}:errno:28")
     yield failing("EIO of a sync", "fdatasync:{}:errno:5")
@@ -293,6 +296,8 @@ def report_of(rows: list[Row], seconds: float, conditions: Conditions) -> str:
         f"{sum(row.cases for row in rows)} cases, {seconds:.0f} s: **{len(wrong)} wrong verdicts**,"
         f" {sum(row.window for row in rows)} torn tails inside the watermark's window.", "", conditions.line(), "",
         "An older copy of the whole data folder is not among them: nothing on the same disk can tell it from the newest.", "",
+        "Foreign files: `refused` is exit 10 with a sentence that names what does not belong, and the journal as it was; `same` is a start"
+        " that came to the state, the events and the chains of orders that its own journal has.", "",
         *[f"- {text}" for text in wrong[:20]], *([""] if wrong else []),
         "| what happened | cases | verdicts | torn in the window | wrong |", "|---|---|---|---|---|",
         *[

@@ -6,6 +6,7 @@ from typing import Any
 from engine.journal_python import scan
 from engine.scan import Scan, Verdict
 from tests.engine.test_journal import CODECS
+from tests.faults import foreign
 from tests.faults.damage import COUNT, judged, of_bytes, swaps
 
 
@@ -14,6 +15,12 @@ def test_every_damage_gets_its_verdict() -> None:
     assert [row.wrong for row in rows] == [[]] * 5
     assert all(row.cases > 100 for row in rows)
     assert sum(row.window for row in rows) > 400
+
+
+def test_nothing_of_another_journal_is_taken_for_its_own() -> None:
+    found = list(foreign.judged())
+    assert [one for one in found if one.wrong] == []
+    assert {one.verdict for one in found} == {foreign.REFUSED, foreign.SAME} and len(found) > 25
 
 
 def test_a_codec_that_calls_damage_a_torn_tail_is_found_out() -> None:
