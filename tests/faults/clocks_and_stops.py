@@ -3,7 +3,7 @@
     python -m tests.faults.clocks_and_stops [--stop-s 30] [--only CASE] [--report FILE]
 
 clocks   an engine runs under libfaketime while the clock goes an hour on, back, and a day on: every order is answered, and
-         recorded time never goes back
+         recorded time never goes back; then a whole stack, hftctl and a load test with it: clocks.py
 stops    SIGSTOP of each process for a while: requests wait or are told to (429, 503, 504), none is answered wrongly, memory
          stays bounded, and afterwards everything goes on
 slow     every sync takes 50 ms: orders go on, health answers, and beyond max_unacknowledged there is 429 with Retry-After
@@ -18,160 +18,23 @@ import argparse
 import asyncio
 import os
 import resource
-import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
 from tests.faults import shim
-from tests.faults.clients import Connection, Crowd
+from tests.faults.clients import Connection
+from tests.faults.clocks import clocks, clocks_of_a_stack, missing
 from tests.faults.conditions import Conditions
-from tests.faults.evidence import gather
-from tests.faults.history import Operation, Result, Truth, check
-from tests.faults.lone_engine import LoneCrowd, LoneEngine
-from tests.faults.power import replayed
+from tests.faults.scene import CLIENTS, Case, Scene, play
 from tests.faults.stack import Stack
 
-FAKETIME = Path("/usr/lib") / f"{os.uname().machine}-linux-gnu" / "faketime" / "libfaketimeMT.so.1"
 STOPPED = ("engine-0", "gateway-1", "persister-0", "postgres-0", "redis", "nginx", "supervisor")
-JUMPS = {"+1h": 3600, "-1h": -3600, "+1d": 86400, "+0": 0}
-CLIENTS = 12
-SETTLE_S_MAX = 60.0
-
-
-@dataclass
-class Case:
-    fault: str
-    statuses: Counter[str] = field(default_factory=Counter)
-    facts: dict[str, object] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-
-
-def missing() -> str:
-    """What is not installed; empty where everything is."""
-    return shim.missing() or ("" if FAKETIME.exists() else "faketime is not installed")
-
-
-def answered(history: list[Operation]) -> Counter[str]:
-    """Without those that still wait for theirs."""
-    told = [o for o in history if o.status or o.gave_up]
-    return Counter(f"{o.status} {o.response.get('code', '')}".strip() if o.status else "no answer" for o in told)
-
-
-class Scene:
-    """A stack, a crowd that trades all the time, and cases that happen to it one after the other."""
-
-    def __init__(self, stack: Stack, seed: int, pause_s: float) -> None:
-        self.stack = stack
-        self.crowd = Crowd(stack.http, seed, pause_s=pause_s)
-        self.cases: list[Case] = []
-
-    async def during(self, fault: str, act: Callable[[Case], Awaitable[None]]) -> None:
-        """`act` while the crowd trades; then until orders are acknowledged as before."""
-        case = Case(fault)
-        self.cases.append(case)
-        began, pids = len(self.crowd.history), await asyncio.to_thread(self.stack.pids)
-        await act(case)
-        started = time.monotonic()
-        try:
-            await self._settled()
-            case.facts["orders_again_s"] = round(time.monotonic() - started, 2)
-        except TimeoutError:
-            case.problems.append(f"{fault}: no orders {SETTLE_S_MAX:.0f} s after it was over")
-        case.statuses = answered(self.crowd.history[began:])
-        for name, pid in (await asyncio.to_thread(self.stack.pids)).items():
-            if pids.get(name) not in (pid, None):
-                case.problems.append(f"{fault}: {name} was restarted")
-        print(f"{fault}: {dict(case.statuses)} {case.facts} {case.problems or ''}", file=sys.stderr, flush=True)
-
-    async def _settled(self) -> None:
-        """A new acknowledgement of an order sent after now."""
-        now_ns = time.monotonic_ns()
-        async with asyncio.timeout(SETTLE_S_MAX):
-            while not any(o.invoked_ns > now_ns and o.status == 201 for o in self.crowd.history[-200:]):
-                await asyncio.sleep(0.05)
-
-
-async def play(stack: Stack, seed: int, acts: Callable[[Scene], Awaitable[None]], pause_s: float = 0.0) -> list[Case]:
-    """Deploy, trade, let `acts` happen, check everything, destroy."""
-    try:
-        await asyncio.to_thread(stack.deploy)
-        scene = Scene(stack, seed, pause_s)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(scene.crowd.run(CLIENTS))
-            try:
-                await scene._settled()
-                await acts(scene)
-            finally:
-                scene.crowd.stopping = True
-        evidence = await asyncio.to_thread(gather, stack)
-        verdict = check(scene.crowd.history, evidence.truth, incomplete=evidence.incomplete)
-        told = sum(o.result is Result.OK for o in scene.crowd.history)
-        scene.cases.append(
-            Case(
-                "afterwards", facts={"acknowledged": told, "events": len(evidence.truth.events), "rows": evidence.rows},
-                problems=verdict.broken[:5] + verdict.incomplete + evidence.problems,
-            )
-        )  # fmt: skip
-        return scene.cases
-    finally:
-        await asyncio.to_thread(stack.destroy)
-        shutil.rmtree(stack.home, ignore_errors=True)
-
-
-# ---- clocks
-
-
-async def clocks(jump_s: float) -> list[Case]:
-    """An engine by itself: it is the only one that records times."""
-    cases = []
-    with tempfile.TemporaryDirectory(prefix="clocks-") as home:
-        lone = LoneEngine(Path(home))
-        clock = Path(home) / "clock"
-        clock.write_text("+0")
-        lone.start(
-            {
-                "LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
-                "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            }
-        )  # fmt: skip
-        async with lone.link() as link:
-            if not await lone.connected(link):
-                return [Case("clocks", problems=[f"the engine did not start: {lone.said()[-1:]}"])]
-            crowd = LoneCrowd(lone, link, 1)
-            running = asyncio.ensure_future(crowd.run(CLIENTS))
-            ahead_s = 0
-            for to, seconds in JUMPS.items():
-                case = Case(f"clock of the engine {to}")
-                cases.append(case)
-                clock.write_text(to)
-                began = len(crowd.history)
-                await asyncio.sleep(jump_s)
-                case.statuses = answered(crowd.history[began:])
-                ahead_s = max(ahead_s, seconds)
-                newest = max(int(o.response["created_ns"]) for o in crowd.history[began:] if o.status == 201)
-                case.facts["recorded_ahead_s"] = round(newest / 1e9 - time.time())
-                if not ahead_s - 60 < case.facts["recorded_ahead_s"] < ahead_s + 60:
-                    case.problems.append(
-                        f"clock {to}: recorded {case.facts['recorded_ahead_s']} s ahead, {ahead_s} were due"
-                    )
-                if set(case.statuses) - {"200", "201", "409", "no answer"}:
-                    case.problems.append(f"clock {to}: {dict(case.statuses)}")
-            crowd.stopping = True
-            await running
-        if code := lone.end():
-            cases[-1].problems.append(f"the engine ended with {code}")
-        events, _ = replayed(lone.data / "journal")
-    told = sum(o.result is Result.OK for o in crowd.history)
-    broken = check(crowd.history, Truth.of(0, events)).broken[:5]  # a time that goes back is among what it looks for
-    return [*cases, Case("afterwards", facts={"acknowledged": told, "events": len(events)}, problems=broken)]
 
 
 # ---- processes that stand still
@@ -303,6 +166,7 @@ def _processor_s(pid: int) -> float:
 
 CASES: dict[str, Callable[[float], Awaitable[list[Case]]]] = {
     "clocks": clocks,
+    "clocks of a stack": clocks_of_a_stack,
     "stops": stops,
     "slow": slow,
     "files": files,

@@ -4,7 +4,9 @@ import asyncio
 
 import pytest
 
-from tests.faults.clocks_and_stops import Case, clocks, files, missing, slow, stops
+from tests.faults.clocks import clocks, clocks_of_a_stack, missing
+from tests.faults.clocks_and_stops import files, slow, stops
+from tests.faults.scene import Case
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(180), pytest.mark.skipif(bool(missing()), reason=missing())]
 
@@ -17,6 +19,14 @@ def test_a_clock_that_jumps_takes_recorded_time_never_back():
     cases = asyncio.run(clocks(1.0))
     assert problems(cases) == []
     assert len(cases) == 5
+
+
+@pytest.mark.stack
+@pytest.mark.timeout(400)
+def test_a_stack_whose_clock_jumps_takes_every_order_and_writes_every_day():
+    cases = asyncio.run(clocks_of_a_stack(1.0))
+    assert problems(cases) == []
+    assert len(cases) == 8
 
 
 @pytest.mark.stack

@@ -44,37 +44,60 @@ def library() -> Path:
 
 def environment(
     under: Path, *, fault: str = "", only: str = "", fired: Path | None = None, log: Path | None = None,
-    drop_syncs: bool = False, slow: Path | None = None,
+    drop_syncs: bool = False, slow: Path | None = None, clock: Path | None = None,
 ) -> dict[str, str]:  # fmt: skip
     """What to add to a program's environment; shim.c says what each word means."""
     given = {
         "under": under.resolve(), "fault": fault, "only": only, "fired": fired, "log": log, "slow": slow,
+        "clock": clock,
         "drop_syncs": "1" if drop_syncs else "",
     }  # fmt: skip
     text = ";".join(f"{name}={value}" for name, value in given.items() if value)
     return {"LD_PRELOAD": str(library()), "FAULT_SHIM": text}
 
 
-class SlowDisk:
-    """Adds `sync_us` to each fsync and fdatasync on files below `under`, and to each wait of sync_file_range."""
+class _Word:
+    """A number that programs started with `environment` read, and that may change while they run."""
 
-    def __init__(self, under: Path, sync_us: int = 0) -> None:
-        with tempfile.NamedTemporaryFile(prefix="fault-shim-slow-", delete=False) as file:
+    def __init__(self, under: Path, key: str, kind: str) -> None:
+        self._kind = struct.Struct(kind)
+        with tempfile.NamedTemporaryFile(prefix=f"fault-shim-{key}-", delete=False) as file:
             file.truncate(mmap.PAGESIZE)
             self._path = Path(file.name)
             self._word = mmap.mmap(file.fileno(), mmap.PAGESIZE)
-        self.environment = environment(under, slow=self._path)
-        self.sync_us = sync_us
+        self._path.chmod(0o644)  # PostgreSQL is another user
+        self.environment = environment(under, **{key: self._path})  # type: ignore[arg-type]
 
-    @property
-    def sync_us(self) -> int:
-        return int(struct.unpack_from("=I", self._word)[0])
+    def get(self) -> int:
+        return int(self._kind.unpack_from(self._word)[0])
 
-    @sync_us.setter
-    def sync_us(self, microseconds: int) -> None:
-        struct.pack_into("=I", self._word, 0, microseconds)
+    def set(self, value: int) -> None:
+        self._kind.pack_into(self._word, 0, value)
 
     def close(self) -> None:
         """When nothing that was started with it runs any more."""
         self._word.close()
         self._path.unlink()
+
+
+class SlowDisk(_Word):
+    """Adds `sync_us` to each fsync and fdatasync on files below `under`, and to each wait of sync_file_range."""
+
+    def __init__(self, under: Path, sync_us: int = 0) -> None:
+        super().__init__(under, "slow", "=I")
+        self.sync_us = sync_us
+
+    @property
+    def sync_us(self) -> int:
+        return self.get()
+
+    @sync_us.setter
+    def sync_us(self, microseconds: int) -> None:
+        self.set(microseconds)
+
+
+class Clock(_Word):
+    """Wall clocks say `set(seconds)` more than the real one; monotonic ones, and what the kernel stamps, stay."""
+
+    def __init__(self, under: Path) -> None:
+        super().__init__(under, "clock", "=q")

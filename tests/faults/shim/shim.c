@@ -4,6 +4,7 @@
  * too, whatever environment they are given: execve adds it again.
  *
  *   slow=FILE      FILE holds microseconds (uint32, this machine's order), read at every sync: the sync returns so much later
+ *   clock=FILE     FILE holds seconds (int64): so much more do time, gettimeofday and the realtime clocks say, wherever it reads
  *   fault=CALL:N:ACTION[:VALUE]
  *                  CALL sync (any), fsync, fdatasync or write (any); the Nth such call, N+ for all from there on;
  *                  ACTION before, after, half (SIGKILL, half: after half a write), errno:E, short:BYTES, phantom
@@ -33,6 +34,7 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -53,6 +55,7 @@ static long fault_at, fault_value;
 static atomic_long matching;
 static atomic_ulong sync_number;
 static volatile uint32_t *slow_us;
+static volatile int64_t *ahead_s;
 /* A change and its entry belong together, or two threads could log in another order than they wrote. */
 static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 
@@ -77,6 +80,14 @@ static void set_fault(char *value) {
     if (action == NONE) refuse("unknown action");
 }
 
+static void *shared(const char *path) {
+    int fd = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+    void *page = fd < 0 ? MAP_FAILED : (void *)syscall(SYS_mmap, 0, 4096, PROT_READ, MAP_SHARED, fd, 0);
+    if (page == MAP_FAILED) refuse("cannot map the file of `slow` or `clock`");
+    syscall(SYS_close, fd);
+    return page;
+}
+
 __attribute__((constructor)) static void begin(void) {
     const char *given = getenv("FAULT_SHIM"), *preload = getenv("LD_PRELOAD");
     if (!given || !preload || strlen(given) >= sizeof spec_text - 16) return;
@@ -98,13 +109,9 @@ __attribute__((constructor)) static void begin(void) {
             if (fd < 0) refuse("cannot open the log");
             log_fd = syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 500);
             syscall(SYS_close, fd);
-        } else if (!strcmp(part, "slow")) {
-            int fd = syscall(SYS_openat, AT_FDCWD, value, O_RDONLY | O_CLOEXEC);
-            void *page = fd < 0 ? MAP_FAILED : (void *)syscall(SYS_mmap, 0, 4096, PROT_READ, MAP_SHARED, fd, 0);
-            if (page == MAP_FAILED) refuse("cannot map the file of `slow`");
-            slow_us = page;
-            syscall(SYS_close, fd);
-        } else refuse("unknown key");
+        } else if (!strcmp(part, "slow")) slow_us = shared(value);
+        else if (!strcmp(part, "clock")) ahead_s = shared(value);
+        else refuse("unknown key");
     }
     if (!*under) refuse("no directory");
     under_bytes = strlen(under);
@@ -185,6 +192,28 @@ static int strikes(const char *call, const char *path) {
 static void die(void) {
     syscall(SYS_kill, getpid(), SIGKILL);
     pause();
+}
+
+/* ---- clocks */
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    REAL(clock_gettime);
+    int done = real(clock, now);
+    if (!done && ahead_s && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) now->tv_sec += *ahead_s;
+    return done;
+}
+int gettimeofday(struct timeval *restrict now, void *restrict zone) {
+    (void)zone;
+    struct timespec found;
+    if (clock_gettime(CLOCK_REALTIME, &found)) return -1;
+    *now = (struct timeval){found.tv_sec, found.tv_nsec / 1000};
+    return 0;
+}
+time_t time(time_t *into) {
+    struct timespec found;
+    clock_gettime(CLOCK_REALTIME_COARSE, &found);
+    if (into) *into = found.tv_sec;
+    return found.tv_sec;
 }
 
 /* ---- syncs */

@@ -281,7 +281,7 @@ def test_bad_settings_end_the_start_with_one_clear_line(process: Process, settin
             "tick_size is 0.01 in the journal and 0.05",
         ),
         (replace(settings, max_live_orders=99), "max_live_orders is 99 in the settings"),
-        (replace(settings, partition=3), "partition 0 in the header, 3 was due"),
+        (replace(settings, partition=3), "holds partition 0 of deployment 'test', and this engine is partition 3"),
         (replace(settings, metrics_enabled=True, metrics_dir=settings.log_file), "File exists"),
         (replace(settings, link_socket="no/such/folder/link"), "cannot listen on no/such/folder/link"),
     ):
