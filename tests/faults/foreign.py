@@ -183,7 +183,8 @@ def _judge(case: Case, own: Folder, stranger: Folder, stood: State) -> Judged:
         )
         return Judged(case.what, SAME if found == stood else "other", wrong)
     finally:
-        shutil.rmtree(own.data)
+        while own.data.exists():  # a refused start's thread may still be making a file ahead
+            shutil.rmtree(own.data, ignore_errors=True)
         kept.rename(own.data)
 
 
