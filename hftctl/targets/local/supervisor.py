@@ -285,7 +285,10 @@ def main() -> int:
 
     def ready() -> None:
         if ready_fd >= 0:
-            os.write(ready_fd, b"1")
+            with suppress(
+                BrokenPipeError
+            ):  # who started us was killed, or would not wait so long: we are wanted all the same
+                os.write(ready_fd, b"1")
             os.close(ready_fd)
 
     supervisor.log("info", "supervisor", f"looks after {root.name} as pid {os.getpid()}", "started", pid=os.getpid())

@@ -55,7 +55,7 @@ def test_orders_are_answered_read_back_and_survive_a_stop(process: Process) -> N
             assert [event.kind for event in taker.events] == [EventKind.ACCEPTED, EventKind.FILL]
             order = maker.events[0].order
             answer = await link.query("order", order=order)
-            assert (answer.document, [event.leaves for event in answer.events]) == ({"found": True}, [5, 3])
+            assert (answer.document, [event.leaves for event in answer.events]) == ({"found": True, "rest": 0}, [5, 3])
             found = await link.query("client_id", account=1, client_order_id="m")
             assert found.document == {"orders": [[order, 2]]}
             live = await link.query("orders", account=1, symbol=0, after=0, limit=10)

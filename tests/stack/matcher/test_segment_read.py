@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.journal import CHAIN_START, HEADER_BYTES, Encoder, SegmentHeader, Watermark
+from engine.journal import CHAIN_START, HEADER_BYTES, Encoder, SegmentHeader, Watermark, scan
 from engine.records import FIRST_OF_GROUP, RECORD_BYTES, RECORD_HEADER, Command, CommandKind
 from stack.matcher import segment_read
 from stack.matcher.segment_read import Buffers, Damage, Spare, Stretch, read_segment
@@ -28,7 +28,7 @@ def records() -> bytes:
 def segment(path: Path, body: bytes, *, room: int, marked: int = 0) -> Path:
     header = bytearray(SegmentHeader(0, 3, 1, CHAIN_START, CHAIN_START, 0, 9).encode().ljust(HEADER_BYTES, b"\0"))
     if marked:
-        mark = Watermark(1, marked, 5)
+        mark = Watermark(1, marked, scan(body[: marked * RECORD_BYTES], 3, 0, CHAIN_START, 0).chain)
         encoded = mark.encode(3)
         header[mark.offset : mark.offset + len(encoded)] = encoded
     path.write_bytes(bytes(header) + body + bytes(room))

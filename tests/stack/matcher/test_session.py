@@ -180,7 +180,7 @@ def test_a_trader_sees_own_orders_only(run_with_keys: Run) -> None:
         ada, bert, olga = [await opened.client(key) for key in ("ada", "bert", "olga")]
         ((_, [hers]),) = await ada.ask(new("a", account=0))
         for client, found in ((ada, True), (bert, False), (olga, True)):
-            assert (await client.query(query="order", order=hers.order)).answer[0] == {"found": found}
+            assert (await client.query(query="order", order=hers.order)).answer[0]["found"] is found
         document, events = (await ada.query(query="client_id", account=0, client_order_id="a")).answer
         assert (document, events) == ({"orders": [[hers.order, 1]]}, [hers])
         assert (await bert.query(query="client_id", account=1, client_order_id="a")).json["code"] == "not_allowed"
