@@ -210,9 +210,11 @@ def test_the_end_of_a_segment_that_has_a_successor_cannot_be_torn(segments: Engi
 def test_a_kill_between_two_segments_is_repaired(segments: EngineSettings) -> None:
     """A spare whose header was torn, and one whose zeros were never finished."""
     folder = segment(segments).parent
-    count = len(list(folder.glob("*.journal")))
-    change(segment(segments, count), 0, b"HFTJRNL\0torn")
-    (folder / f"{count + 1:08d}.preparing").write_bytes(bytes(100))
+    used = sum(
+        any(path.read_bytes()[HEADER_BYTES:]) for path in folder.glob("*.journal")
+    )  # the next may stand there, or not yet
+    segment(segments, used + 1).write_bytes(b"HFTJRNL\0torn".ljust(segments.segment_bytes, b"\0"))
+    (folder / f"{used + 2:08d}.preparing").write_bytes(bytes(100))
     assert sequence_after_start(segments) == 94
     assert not list(folder.glob("*.preparing"))
     assert problems(segments) == []
