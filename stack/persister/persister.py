@@ -26,6 +26,7 @@ from stack.wire.link import Link, LinkLost, QueryRefused
 logger = logging.getLogger(__name__)
 
 BACKOFF_MIN_S = 0.05
+CONNECT_S = 1.0  # within which a link that has just begun is no trouble yet
 BACKOFF_MAX_S = 2.0
 YIELD_S = 3.0  # a persister that was killed leaves its claim for a moment; who holds it longer is alive
 BATCH_EVENTS_MAX = 200_000
@@ -68,6 +69,8 @@ class Persister:
             checkpoint = await self._open()
             self._watch.mended("postgres")
             logger.info("partition %d: writing from sequence %d", self._partition, checkpoint.sequence + 1)
+            with suppress(TimeoutError):  # the link may be as young as this persister, which is no trouble to tell of
+                await self._unless_stopped(self._link.wait_connected(CONNECT_S))
             self._pull(checkpoint, 0.0)
             while not self._stop.is_set():
                 began = time.monotonic()
@@ -105,6 +108,8 @@ class Persister:
         except (LinkLost, QueryRefused) as error:
             self._watch.failed("engine", error)
             await self._unless_stopped(self._link.wait_connected())
+            if isinstance(error, LinkLost):
+                self._watch.mended("engine")  # not only with its next event, for which the next pull waits
             await self._pause(BACKOFF_MAX_S if isinstance(error, QueryRefused) else BACKOFF_MIN_S)
             return None
         self._watch.mended("engine")

@@ -124,6 +124,17 @@ def test_a_database_of_another_journal_is_refused_and_left_alone(
     assert_everything_stands_once(database, peer)
 
 
+def test_trouble_with_the_engine_is_told_while_there_is_some_and_not_before(persister, peer: EnginePeer):
+    running = persister()
+    running.wait_until_written(peer)
+    assert "does not work" not in running.log
+    peer.stop()
+    running.wait_for(lambda: [it["what"] for it in state(running)["failing"]] == ["engine"], "what status is told")
+    peer.start()
+    running.wait_for(lambda: "engine works again" in running.log, "the good news, without any news of orders")
+    running.wait_for(lambda: not state(running)["failing"], "what status is told")
+
+
 def test_postgres_away_and_back_and_the_lag_is_told(persister, peer: EnginePeer, tmp_path):
     server = PostgresServer(tmp_path)
     try:
