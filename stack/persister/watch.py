@@ -1,6 +1,7 @@
 """How far behind the persister is and what keeps it from writing: in metrics, in its log, and in a file for `status`.
 
-Looked at every second beside the writing, so that it is told too while PostgreSQL neither answers nor refuses.
+Looked at every second beside the writing, so that it is told too while PostgreSQL neither answers nor refuses; what begins or
+ends to be trouble is told at once.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class Watch:
         if found := self._failing.pop(what, None):
             away_s = (time.time_ns() - found[0]) / 1e9
             logger.info("partition %d: %s works again, after %.1f s", self._partition, what, away_s)
+            self._tell()  # at once: who sees the rows of what was held up asks next how we are
 
     def writing(self) -> None:
         self._asked_s = time.monotonic()
@@ -94,6 +96,7 @@ class Watch:
         self._failing[what] = since_ns, why
         if before != why:
             logger.warning("partition %d: %s does not work, trying on: %s", self._partition, what, shown or why)
+            self._tell()
 
     def _tell(self) -> None:
         if self._file is None:
