@@ -3,10 +3,12 @@
     python -m benchmarks.order_latency [--json] [--short] [--layout engine|gateway] [--seconds 20]
 
 The ceiling is what forty clients of the same generator reach in a closed loop; then orders come at half of it in an open loop,
-and latency counts from when each was meant to be sent. `edge` is that generator asking nginx for an answer of its own at the
-same rate: nginx, the network and the generator without anything behind. The other stages are the services' own histograms over
-the run, so their quantiles are upper bounds of buckets; means are exact. Quantiles of stages do not add up, means do: what the
-means leave over is time between the stages: queues, wake-ups, and the second half of nginx. `ratio` is explained / measured.
+and latency counts from when each was meant to be sent. `wait` is how long it was in the generator's hands until then: its loop
+was busy, or all forty clients waited for answers. `edge` is that generator asking nginx for an answer of its own at the same
+rate, from when it was written: nginx, the network and the generator without anything behind. The other stages are the services'
+own histograms over the run, so their quantiles are upper bounds of buckets; means are exact. Quantiles of stages do not add up,
+means do: what the means leave over is time between the stages: queues, wake-ups, and the second half of nginx. `ratio` is
+explained / measured.
 """
 
 from __future__ import annotations
@@ -20,7 +22,6 @@ from typing import Any
 
 import httpx
 import msgspec
-from hdrh.histogram import HdrHistogram
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.harness import report
@@ -28,7 +29,8 @@ from benchmarks.harness.deployment import Counted, Deployment, deployed
 from benchmarks.harness.measured import Answered, Unmeasured, measured
 from benchmarks.harness.rounds import TRIES, Run, interleaved, medians
 from benchmarks.order_entry import nginx
-from stack.traffic.load_driver import Counts, Plan
+from benchmarks.order_latency_client import Seen
+from stack.traffic.load_driver import Plan
 from stack.traffic.load_report import latency, merged
 from tests.faults.stack import ROOT
 
@@ -78,7 +80,24 @@ def between(before: Mapping[str, tuple[Buckets, float]], after: Mapping[str, tup
     return stages
 
 
-def generate(port: int, seconds: float, rate: float, kind: str) -> tuple[Counts, HdrHistogram]:
+def distribution(counts: Mapping[int, int]) -> dict[str, Any]:
+    """Of microseconds and how often each was seen."""
+    samples = sum(counts.values())
+    found: dict[str, Any] = {
+        "mean_us": round(sum(us * count for us, count in counts.items()) / samples, 1),
+        "samples": samples,
+    }
+    for name, share in (("p50_us", 0.5), ("p99_us", 0.99), ("p99_9_us", 0.999)):
+        below = 0
+        for us in sorted(counts):
+            below += counts[us]
+            if below >= share * samples:
+                found[name] = float(us)
+                break
+    return found
+
+
+def generate(port: int, seconds: float, rate: float, kind: str) -> Seen:
     plan = Plan(
         worker=0, host="127.0.0.1", port=port, clients=CLIENTS, rate=rate, warmup_s=1.0, duration_s=seconds, seed=1,
         run=f"o{time.monotonic_ns():x}", account="demo", cancels=False, instruments=_instruments(port),
@@ -89,10 +108,11 @@ def generate(port: int, seconds: float, rate: float, kind: str) -> tuple[Counts,
     )  # fmt: skip
     if done.returncode != 0:
         raise Unmeasured(f"the generator ended with exit code {done.returncode}: {done.stderr.decode()[-400:]}")
-    total, histogram = merged([msgspec.json.decode(done.stdout, type=Counts)])
+    seen = msgspec.json.decode(done.stdout, type=Seen)
+    total = seen.counts
     if total.ok != total.requests or total.errors:
         raise Unmeasured(f"{total.requests - total.ok} of {total.requests} requests failed: {total.errors}")
-    return total, histogram
+    return seen
 
 
 def _instruments(port: int) -> list[dict[str, Any]]:
@@ -105,8 +125,10 @@ def run(ours: Deployment, seconds: float, rate: float, kind: str) -> Run:
     seen: dict[str, Any] = {}
 
     def work() -> Answered:
-        total, histogram = generate(ours.port, seconds, rate, kind)
+        found = generate(ours.port, seconds, rate, kind)
+        total, histogram = merged([found.counts])
         seen["mean_us"] = round(histogram.get_mean_value(), 1)
+        seen["waited"], seen["answered"] = distribution(found.waited_us), distribution(found.answered_us)
         seen["late_percent"] = round(100 * (total.late + total.not_sent) / max(1, total.requests), 3)
         latencies = {name: value or 0.0 for name, value in latency(histogram).items()}
         return Answered(total.requests, seconds, latencies, total.cpu_s)
@@ -137,7 +159,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         )
     found = {"ceiling, closed loop": ceiling, **{name: medians(kept) for name, kept in runs.items()}}
     whole, edge = found["orders"], found["edge"]
-    stages = {"edge": quantiles(edge), **whole["stages"]}
+    stages = {"wait": whole["waited"], "edge": edge["answered"], **whole["stages"]}
     counted = [name for name in stages if name not in _contained(stages)]
     explained = sum(stages[name]["mean_us"] for name in counted) / whole["mean_us"]
     return {
@@ -174,7 +196,7 @@ def quantiles(run: Run) -> dict[str, float]:
 
 def _contained(stages: Mapping[str, Any]) -> set[str]:
     """Stages that are parts of others: the link and the engine of a gateway's request, the engine's total of its own stages."""
-    return set(stages) - {"edge", "gateway"} if "gateway" in stages else {"total"}
+    return set(stages) - {"wait", "edge", "gateway"} if "gateway" in stages else {"total"}
 
 
 def main() -> int:
