@@ -40,7 +40,7 @@ lint: setup
 	$(BIN)/lint-imports
 
 lab: setup
-	$(BIN)/python -m pytest -m lab
+	$(BIN)/python -m pytest -m lab --durations=30
 
 crash: setup
 	$(BIN)/python -m tests.faults.crash --rounds 200 --report docs/reports/crash.md
