@@ -13,7 +13,7 @@ from typing import Any
 
 from hftctl.errors import HftctlError, Inconclusive, Interrupted, NotFound, NotReverted, Refused, TimedOut
 from hftctl.operations.drained import ENGINE_TIMEOUT_S, PartitionDrain, hopeless, look
-from hftctl.operations.halt import checked, tell
+from hftctl.operations.halt import checked, tell, unasked
 from hftctl.operations.rollout import actor
 from hftctl.operations.rollout import confirm as confirm_
 from hftctl.operations.standing import last_revision, open_standing, open_target
@@ -51,7 +51,7 @@ def drain(
     progress: Report = silent,
 ) -> DrainResult:
     """`timeout_s` (the profile's without one) counts anew whenever something got further."""
-    why = checked(why or f"drain by {actor()}"[:44])
+    why = checked(why or unasked("drain"))
     started = time.monotonic()
     target = open_standing(name, targets=targets)
     numbers = engines(target.status())

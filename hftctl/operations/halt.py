@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -22,7 +23,8 @@ from hftctl.targets.base import Target
 
 ADMIN_TIMEOUT_S = 2.0
 HTTP_TIMEOUT_S = 10.0  # a gateway holds the request while an engine restarts
-WHY = re.compile(r"[ -~]{1,44}")  # what a command of the engine's journal has room for
+WHY_CHARACTERS_MAX = 44  # what a command of the engine's journal has room for
+WHY = re.compile(rf"[ -~]{{1,{WHY_CHARACTERS_MAX}}}")
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,10 @@ class HaltResult:
         left = [f"partition {p.partition}: {p.message}" for p in self.partitions if not p.done]
         if not left:
             return None
+        again = shlex.join(["hftctl", self.verb, "-p", self.deployment, "--why", self.why])
         return NotReverted(
             f"cannot {self.verb} all of '{self.deployment}': {'; '.join(left)}",
-            hint=f"try again: hftctl {self.verb} -p {self.deployment}; "
-            f"or stop all order entry: hftctl stop -p {self.deployment}",
+            hint=f"try again: {again}; or stop all order entry: hftctl stop -p {self.deployment}",
         )
 
 
@@ -58,7 +60,7 @@ def halt(
     name: str | None, *, why: str = "", targets: TargetFactory = open_target, confirm: Confirm = accept
 ) -> HaltResult:
     """Every partition refuses new orders from now on, over a restart too; cancels pass."""
-    return _tell(name, "halt", why or f"halt by {actor()}"[:44], targets, confirm)
+    return _tell(name, "halt", why or unasked("halt"), targets, confirm)
 
 
 def resume(
@@ -75,17 +77,31 @@ def _tell(name: str | None, verb: str, why: str, targets: TargetFactory, confirm
     partitions = engines(target.status())
     if not partitions:
         raise NotFound(f"cannot {verb} '{target.deployment}': it has no engine", hint="hftctl status")
-    revision = last_revision(target)
-    environment = revision.release.environment if revision else ""
-    confirm_(confirm, Intention(verb, target.deployment, target.name, environment, Plan(())))
+    confirm_(confirm, Intention(verb, target.deployment, target.name, _environment(target), Plan(())))
     return HaltResult(target.deployment, target.name, verb, why, tell(target, partitions, verb, why))
+
+
+def _environment(target: Target) -> str:
+    """For the question only: what is wrong with the records must not keep anybody from a halt."""
+    try:
+        revision = last_revision(target)
+    except (HftctlError, OSError):
+        return "its revisions cannot be read"
+    return revision.release.environment if revision else ""
+
+
+def unasked(verb: str) -> str:
+    """The reason where nobody gave one. Names of users and hosts may be in any script; the journal has room for ASCII."""
+    return re.sub(r"[^ -~]", "?", f"{verb} by {actor()}")[:WHY_CHARACTERS_MAX].strip()
 
 
 def checked(why: str) -> str:
     """Raises UsageError where the journal has no room for it."""
     why = why.strip()
     if not WHY.fullmatch(why):
-        raise UsageError(f"the reason {why!r} has {len(why)} characters; it may have 44, all of them printable ASCII")
+        raise UsageError(
+            f"the reason {why!r} has {len(why)} characters; it may have {WHY_CHARACTERS_MAX}, all of them printable ASCII"
+        )
     return why
 
 

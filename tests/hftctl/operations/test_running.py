@@ -1,9 +1,10 @@
 import os
+import shlex
 import signal
 
 import pytest
 
-from hftctl.errors import ConfirmationNeeded, Interrupted, NotFound, UsageError
+from hftctl.errors import ConfirmationNeeded, DamageFound, Interrupted, NotFound, UsageError
 from hftctl.operations.deploy import deploy
 from hftctl.operations.halt import halt, resume
 from hftctl.operations.logs import logs
@@ -184,6 +185,46 @@ def test_a_halt_that_nobody_heard_says_both_ways_it_tried(targets):
     assert result.error.exit_code == 4
     assert "cannot reach engine-0: connection refused" in result.error.message
     assert "POST http://127.0.0.1:1/halt" in result.error.message
+
+
+def test_a_resume_that_nobody_heard_is_proposed_again_with_its_reason(targets):
+    up(targets)
+    target = targets("fake", "fake")
+    target._write({"nginx": target.observe()["nginx"]})
+    result = resume(None, why="ana's feed is back", targets=targets)
+    again = result.error.hint.partition("; ")[0].removeprefix("try again: ")
+    assert shlex.split(again) == ["hftctl", "resume", "-p", "fake", "--why", "ana's feed is back"]
+
+
+def test_damaged_records_refuse_no_halt(home, targets):
+    up(targets)
+
+    class Damaged(FakeTarget):
+        def revisions(self):
+            raise DamageFound("revision file 000001.json is damaged")
+
+    asked = []
+
+    def ask(intention):
+        asked.append(intention)
+        return True
+
+    def damaged(_target, name):
+        return Damaged(home, name)
+
+    assert halt(None, targets=damaged, confirm=ask).error is None
+    assert resume(None, why="seen", targets=damaged, confirm=ask).error is None
+    assert [what.environment for what in asked] == ["its revisions cannot be read"] * 2
+
+
+@pytest.mark.parametrize(
+    ("user", "reason"), [("jürgen@büro", "halt by j?rgen@b?ro"), ("x" * 60, f"halt by {'x' * 36}")]
+)
+def test_a_halt_needs_no_reason_whatever_the_user_is_called(targets, monkeypatch, user, reason):
+    monkeypatch.setattr("hftctl.operations.halt.actor", lambda: user)
+    up(targets)
+    result = halt(None, targets=targets)
+    assert (result.error, result.why) == (None, reason)
 
 
 def test_an_engine_that_refuses_is_not_halted_and_says_why(home, targets):
