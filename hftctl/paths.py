@@ -10,6 +10,7 @@ import importlib.util
 import os
 import re
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def check_name(name: str) -> str:
 def home() -> Path:
     """The state home: HFTCTL_HOME; as root /var/lib/hftctl; else XDG_STATE_HOME/hftctl."""
     if given := os.environ.get("HFTCTL_HOME"):
-        return Path(given).expanduser().absolute()
+        return _known_user(lambda: Path(given).expanduser().absolute(), f"HFTCTL_HOME is {given!r}")
     if os.geteuid() == 0:
         return Path("/var/lib/hftctl")
     return _xdg("XDG_STATE_HOME", ".local/state") / "hftctl"
@@ -46,7 +47,21 @@ def config_home() -> Path:
 
 def _xdg(variable: str, default: str) -> Path:
     given = Path(os.environ.get(variable, ""))
-    return given if given.is_absolute() else Path.home() / default  # the standard says: a relative one is ignored
+    if given.is_absolute():
+        return given
+    # the standard says: a relative one is ignored
+    return _known_user(Path.home, f"HOME is {os.environ.get('HOME')!r}") / default
+
+
+def _known_user(folder: Callable[[], Path], where: str) -> Path:
+    """Python says RuntimeError of a user that the machine does not know."""
+    try:
+        return folder()
+    except RuntimeError as error:
+        raise UsageError(
+            f"cannot tell where files are kept: {where}, and no user of this machine has such a home folder",
+            hint="name a whole path: HFTCTL_HOME=/FOLDER",
+        ) from error
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hftctl.cli import output
+from hftctl.cli.called import typed
 from hftctl.cli.options import Format, Output, Profile
 
 
@@ -28,7 +29,7 @@ def doctor(profile: Profile = "local", format_: Output = Format.TEXT) -> None:
         output.columns(["", "WHAT", "FOUND"], [[one.level, one.subject, one.message] for one in found], painted=0)
         for one in found:
             if one.level != "ok":
-                output.put(f"fix {one.subject}: {one.fix}")
+                output.put(f"fix {one.subject}: {typed(one.fix)}")
     if problems:
         error = Degraded(
             f"{len(problems)} of {len(found)} findings would stop a deployment: {', '.join(p.subject for p in problems)}",

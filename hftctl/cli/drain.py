@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hftctl.cli import output
+from hftctl.cli.called import typed
 from hftctl.cli.confirm import asker
 from hftctl.cli.options import Deployment, DryRun, Format, LockWait, Output, Yes, duration_s
 
@@ -81,7 +82,7 @@ def _show(result: DrainResult) -> None:
             else f"is drained ({output.duration(result.duration_s)})"
         )
         output.hanging(f"'{name}' {how}:", "new orders are refused, everything acknowledged is in PostgreSQL", gap=" ")
-        output.put(f"take orders again: hftctl resume -p {name} --why TEXT")
+        output.put(typed(f"take orders again: hftctl resume -p {name} --why TEXT"))
 
 
 def _snapshot(partition: PartitionDrain) -> str:

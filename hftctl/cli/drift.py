@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from hftctl.cli import output
+from hftctl.cli.called import typed
 from hftctl.cli.diff import shown
 from hftctl.cli.options import Deployment, Format, Output
 from hftctl.errors import ChangesPending
@@ -49,5 +50,5 @@ def _text(report: DriftReport) -> None:
         for line in one.diff[:LINES_SHOWN]:
             output.put(f"    {shown(line)}")
         if (more := len(one.diff) - LINES_SHOWN) > 0:
-            output.put(f"    ... and {more} more lines; all of them: hftctl drift -o json")
-        output.put(f"  repair: {one.repair}")
+            output.put(typed(f"    ... and {more} more lines; all of them: hftctl drift -o json"))
+        output.put(f"  repair: {typed(one.repair)}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hftctl.cli import output
+from hftctl.cli.called import typed
 from hftctl.cli.clock import Clock
 from hftctl.cli.options import Deployment, Follow, Format, Output, Since
 from hftctl.errors import Interrupted, UsageError
@@ -53,7 +54,7 @@ def events(
             if follow:
                 output.flush()
         if event is None:
-            output.say(f"nothing happened in that time; all there is: hftctl events -p {found.deployment}")
+            output.say(typed(f"nothing happened in that time; all there is: hftctl events -p {found.deployment}"))
     except KeyboardInterrupt:
         if not follow:
             raise

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from hftctl.cli import output
+from hftctl.cli.called import typed
 from hftctl.cli.render import show_plan
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def deployed(result: RolloutResult, profile: Mapping[str, Any], write: Write) ->
     write("")
     write("next:")
     for step in steps(result.endpoint, name, profile):
-        write(f"  {step}")
+        write(f"  {typed(step)}")
 
 
 def changed(result: RolloutResult) -> None:
@@ -50,7 +51,7 @@ def changed(result: RolloutResult) -> None:
     elif result.result == "unchanged":
         write(f"nothing to do: '{name}' stands as {_revision(result)}")
     elif result.result == "aborted":
-        write(f"'{name}' was taken down; data stays: hftctl destroy -p {name} --data removes it")
+        write(typed(f"'{name}' was taken down; data stays: hftctl destroy -p {name} --data removes it"))
     else:
         took = output.duration(result.duration_s)
         write(f"{result.verb} of '{name}' is done: {_revision(result)} is ready at {result.endpoint} ({took})")

@@ -17,6 +17,7 @@ from typing import Any, TextIO
 
 import typer
 
+from hftctl.cli.called import typed
 from hftctl.errors import HftctlError, Inconclusive
 
 API_VERSION = "hftctl/v1"
@@ -65,7 +66,7 @@ def error(known: HftctlError, *, as_json: bool) -> None:
         details = getattr(known, "details", {})
         document("Error", {"code": known.code, "message": message, "hint": known.hint, **details})
         return
-    for line in message.splitlines() or [message]:
+    for line in typed(message).splitlines() or [message]:
         for part in laid(paint("error:", "1;31", sys.stderr), line, sys.stderr, gap=" "):
             say(part)
     if known.hint:
@@ -75,6 +76,7 @@ def error(known: HftctlError, *, as_json: bool) -> None:
 def hint(text: str) -> None:
     """Commands to type stay whole, so that they can be copied; several ways get a line each where one has no room."""
     head = "hint: "
+    text = typed(text)
     ways = text.split("; ") if sys.stderr.isatty() and len(head) + len(text) > width() else [text]
     for index, way in enumerate(ways):
         more = ";" if index < len(ways) - 1 else ""

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from hftctl.cli import output
+from hftctl.cli.called import typed
 from hftctl.cli.confirm import confirm_or_refuse
 from hftctl.cli.options import DryRun, Format, Output, Yes
 
@@ -46,4 +47,4 @@ def import_(
         return
     output.put(f"\n{imported.text}" if dry_run else f"\nwritten: {imported.file}")
     if not dry_run:
-        output.put(f"next: hftctl profile check {imported.file}")
+        output.put(typed(f"next: hftctl profile check {imported.file}"))

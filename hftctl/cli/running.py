@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hftctl.cli import output
+from hftctl.cli.called import typed
 from hftctl.cli.confirm import asker, command_with
 from hftctl.cli.options import Deployment, DryRun, Format, LockWait, Output, Timeout, Wait, Yes
 
@@ -114,4 +115,4 @@ def show(result: StopResult, format_: Format, more: str) -> None:
     elif result.result == "planned":
         show_take_down(result.verb, result.plan, result.data, output.put)
     else:
-        output.put(f"'{result.deployment}' is {result.result} ({output.duration(result.duration_s)}); {more}")
+        output.put(f"'{result.deployment}' is {result.result} ({output.duration(result.duration_s)}); {typed(more)}")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hftctl.cli import output
+from hftctl.cli.called import typed
 from hftctl.cli.options import Deployment, Format, Output
 from hftctl.cli.render import layout, recovery, sessions
 
@@ -50,7 +51,7 @@ def _text(report: StatusReport) -> None:
             output.duration((now - one.started_ns) / 1e9) if one.started_ns else None,
             one.restarts,
             output.size(one.memory_bytes) if one.memory_bytes else None,
-            one.message,
+            typed(one.message),
         ]
         for one in report.components
     ]
@@ -59,7 +60,7 @@ def _text(report: StatusReport) -> None:
         output.hanging(f"partition {partition.partition}:", partition.error or engine_line(partition.engine), gap=" ")
     for finding in report.findings:
         output.hanging(output.paint(f"{finding.level}:", "1;33"), f"{finding.subject} {finding.message}", gap=" ")
-        output.put(f"  fix: {finding.fix}")
+        output.put(f"  fix: {typed(finding.fix)}")
 
 
 FACTS = ("sequence", "durable_sequence", "live_orders", "trades", "unacknowledged", "repeats", "busy")
@@ -77,9 +78,8 @@ def engine_line(engine: Mapping[str, Any]) -> str:
 def _body(report: StatusReport) -> dict[str, Any]:
     names = ("deployment", "target", "environment", "state", "message", "hint", "endpoint", "components", "partitions")
     body = {name: getattr(report, name) for name in names}
-    interrupted = report.rollout
     body["layout"] = layout(report.revision)
-    body["rollout"] = {"id": interrupted.id, "verb": interrupted.verb} if interrupted else None
+    body["rollout"] = {"id": report.rollout.id, "verb": report.rollout.verb} if report.rollout else None
     return body | {"revision": revision_body(report.revision), "findings": report.findings}
 
 

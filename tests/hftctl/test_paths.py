@@ -32,6 +32,14 @@ def test_the_home_is_the_given_one_then_the_system_folder_for_root_then_xdg(monk
     assert paths.home() == tmp_path / ".local/state/hftctl"
 
 
+@pytest.mark.parametrize("given", ["~no-such-user", "~no-such-user/state"])
+def test_a_home_of_nobody_is_said(monkeypatch, given):
+    monkeypatch.setenv("HFTCTL_HOME", given)
+    with pytest.raises(UsageError, match=f"HFTCTL_HOME is '{given}', and no user") as told:
+        paths.home()
+    assert told.value.hint == "name a whole path: HFTCTL_HOME=/FOLDER"
+
+
 def test_what_stands_is_found_by_its_rollout_journal(monkeypatch, tmp_path):
     monkeypatch.setenv("HFTCTL_HOME", str(tmp_path))
     assert paths.deployments() == []

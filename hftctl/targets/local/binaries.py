@@ -58,7 +58,7 @@ class Binary:
 def find(server: Server) -> Path:
     """The program's file. Raises NotFound with the command that installs it."""
     if given := os.environ.get(server.variable):
-        path = Path(given).expanduser().absolute()
+        path = Path(os.path.expanduser(given)).absolute()  # noqa: PTH111 - Path fails with an unknown user
         path = path / server.program if path.is_dir() else path
         if not os.access(path, os.X_OK):
             raise NotFound(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from hftctl.paths import Layout
 
 SETTINGS, LOCKED, DAMAGED = 2, 6, 10
@@ -26,6 +28,6 @@ def why(layout: Layout, subject: str, code: int | None) -> str:
     if code == DAMAGED:
         return (
             "exit status 10, its journal is damaged; delete nothing, look closer: "
-            f"python -m stack.matcher.verify --data {layout.partition(int(number))}"
+            f"python -m stack.matcher.verify --data {shlex.quote(str(layout.partition(int(number))))}"
         )
     return ""

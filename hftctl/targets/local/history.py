@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,8 @@ def revisions(layout: Layout) -> Sequence[Revision]:
         try:
             found.append(Revision.from_document(_document(path)))
         except (ValueError, KeyError, TypeError) as error:
-            raise DamageFound(
-                f"revision file {path} is damaged: {error}", hint=f"move it away: mv {path} {path}.damaged"
-            ) from error
+            aside = shlex.join(["mv", str(path), f"{path}.damaged"])
+            raise DamageFound(f"revision file {path} is damaged: {error}", hint=f"move it away: {aside}") from error
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import socket
 import tempfile
@@ -53,7 +54,8 @@ def _database(layout: Layout, binary: Binary) -> Iterator[Finding]:
         f"{data} was made by PostgreSQL {made_by}, and {binary.path} is PostgreSQL {binary.major}, which cannot read it",
         f"dump it with the old programs and restore it into a new folder: HFTCTL_PG_BIN=FOLDER_OF_{made_by} hftctl start "
         f"-p {layout.name}; pg_dump -Fc -h {LOOPBACK} -p PORT -U hft hft > hft.dump; hftctl stop -p {layout.name}; "
-        f"mv {data} {data}.{made_by}; hftctl deploy {layout.name}; pg_restore -h {LOOPBACK} -p PORT -U hft -d hft --clean hft.dump",
+        f"{shlex.join(['mv', str(data), f'{data}.{made_by}'])}; hftctl deploy {layout.name}; "
+        f"pg_restore -h {LOOPBACK} -p PORT -U hft -d hft --clean hft.dump",
     )
 
 
@@ -64,6 +66,7 @@ def _ports(layout: Layout, profile: Mapping[str, Any]) -> Iterator[Finding]:
         wanted += [
             (profile["bind"], profile["ports"]["binary"] + n, "binary") for n in range(len(profile["partitions"]))
         ]
+    taken = []
     for address, port, name in wanted:
         error = _cannot_bind(address, port)
         if not error:
@@ -79,10 +82,11 @@ def _ports(layout: Layout, profile: Mapping[str, Any]) -> Iterator[Finding]:
         stop = f"stop it (pid {strangers[0]})" if strangers else f"find it with: ss -ltnp 'sport = :{port}'"
         if other := next(filter(None, map(_deployment, strangers)), None):  # ended by hand, it would be started again
             held += f", of the deployment '{other.name}' in {other.parent}"
-            stop = f"stop that: HFTCTL_HOME={other.parent} hftctl stop -p {other.name}"
-        yield Finding(
-            "problem", f"ports.{name}", f"port {port} ({name}) {held}", f"{stop}, or set ports.{name} in the profile"
-        )
+            stop = f"stop that: HFTCTL_HOME={shlex.quote(str(other.parent))} hftctl stop -p {other.name}"
+        taken.append((name, f"port {port} ({name}) {held}", stop))
+    for name, message, stop in taken:  # one deployment in the way holds all of them: one thing to do, said once
+        keys = dict.fromkeys(f"ports.{other}" for other, _, same in taken if same == stop)
+        yield Finding("problem", f"ports.{name}", message, f"{stop}, or set {', '.join(keys)} in the profile")
 
 
 def _cannot_bind(address: str, port: int) -> str:

@@ -1,6 +1,7 @@
 """Records of another hand: damaged, or of a newer hftctl. Each is named, with what to do."""
 
 import json
+import shlex
 
 import pytest
 
@@ -58,3 +59,13 @@ def test_damaged_records_are_damage_and_not_a_bug(layout, number, text):
     files(layout)[number].write_text(text)
     with pytest.raises(DamageFound, match="is damaged"):
         read_both(layout)
+
+
+def test_a_damaged_revision_is_moved_away_by_a_command_that_can_be_typed(tmp_path):
+    place = Layout(tmp_path / "ana's desk" / "paper")
+    place.revisions.mkdir(parents=True)
+    file = place.revisions / "000001.json"
+    file.write_text("{")
+    with pytest.raises(DamageFound) as told:
+        history.revisions(place)
+    assert shlex.split(told.value.hint.partition(": ")[2]) == ["mv", str(file), f"{file}.damaged"]

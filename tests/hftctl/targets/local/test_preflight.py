@@ -46,6 +46,14 @@ def test_a_port_in_use_names_its_owner_and_what_to_do(layout):
     assert "ports.redis" in found.fix
 
 
+def test_one_that_holds_several_ports_is_to_be_stopped_once(layout):
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        found = problems(layout, make_release(redis=one.getsockname()[1], postgres=other.getsockname()[1]))
+    assert [finding.subject for finding in found] == ["ports.postgres", "ports.redis"]
+    [fix] = {finding.fix for finding in found}
+    assert fix == f"stop it (pid {os.getpid()}), or set ports.postgres, ports.redis in the profile"
+
+
 def test_an_address_that_is_not_ours_is_said(layout):
     release = make_release()
     profile = {**release.profile, "bind": "192.0.2.1"}
@@ -67,6 +75,12 @@ def test_a_full_disk_is_said_with_figures(layout, monkeypatch):
     monkeypatch.setattr(preflight.shutil, "disk_usage", lambda _: SimpleNamespace(free=5 << 20))
     [found] = problems(layout, make_release())
     assert "5 MiB free" in found.message
+
+
+def test_a_program_in_the_home_of_nobody_is_no_program(monkeypatch):
+    monkeypatch.setenv("HFTCTL_NGINX_BIN", "~no-such-user/nginx")
+    with pytest.raises(NotFound, match="cannot use HFTCTL_NGINX_BIN=~no-such-user/nginx"):
+        binaries.find(binaries.NGINX)
 
 
 def test_programs_come_from_the_variable_first(layout, tmp_path, monkeypatch):
