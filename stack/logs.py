@@ -8,8 +8,10 @@ reopened when it was renamed or removed, so rotation needs no signal.
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
+import os
 import sys
 import time
 from logging.handlers import WatchedFileHandler
@@ -53,6 +55,17 @@ def start(settings: Settings) -> None:
         old.close()
     root.addHandler(handler)
     set_level(settings.log_level)
+    atexit.register(_let_go)
+
+
+def _let_go() -> None:
+    """What has no room on a full disk is given up: at its end Python would make exit status 120 of it, and whoever started
+    us goes by the status."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def set_level(level: str) -> None:

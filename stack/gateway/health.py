@@ -24,6 +24,9 @@ from stack.wire.frames import PROTOCOL
 router = APIRouter(dependencies=OPEN, tags=["operations"])
 
 STATUS_TIMEOUT_S = 0.5
+HISTORY_TIMEOUT_S = (
+    1.0  # who asks how we are waits 2 s at most, and a PostgreSQL that hangs must not cost them the answer
+)
 _READY: dict[int | str, dict[str, Any]] = {200: {"model": Health}, **errors(503)}
 
 
@@ -66,7 +69,10 @@ async def _health(gateway: Gateway) -> Json:
 async def _history(gateway: Gateway) -> tuple[str, dict[int, int]]:
     """Why PostgreSQL is down (empty when it is up), and its checkpoints."""
     try:
-        return "", await gateway.history.checkpoints()
+        async with asyncio.timeout(HISTORY_TIMEOUT_S):
+            return "", await gateway.history.checkpoints()
+    except TimeoutError:
+        return f"PostgreSQL does not answer: not within {HISTORY_TIMEOUT_S:g} s", {}
     except Unavailable as error:
         return str(error), {}
 

@@ -1,5 +1,7 @@
 import json
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,3 +57,16 @@ def test_the_level_can_change_while_running(log_file: Path) -> None:
     logs.set_level("debug")
     logging.getLogger("x").debug("now")
     assert [line["message"] for line in lines(log_file)] == ["now"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+@pytest.mark.parametrize(("end", "code"), [("sys.exit(10)", 10), ("raise ValueError", 1)])
+def test_a_full_disk_does_not_change_the_exit_status(tmp_path: Path, end: str, code: int) -> None:
+    program = (
+        "import sys; from stack import logs; from stack.settings import Settings; "
+        "logs.start(Settings(deployment='t', component='c', log_file='/dev/full', metrics_dir='.')); "
+        f"logs.logging.getLogger('x').critical('does not start'); {end}"
+    )
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run([sys.executable, "-c", program], stdout=full, stderr=full, check=False)
+    assert ended.returncode == code

@@ -24,6 +24,7 @@ from hftctl.targets.local.process import (
 from hftctl.targets.local.rotation import rotate_output
 
 KILL_WAIT_S = 10.0
+UNWRITTEN = 120  # Python's own, where its last flush failed
 
 
 @dataclass(eq=False)
@@ -123,4 +124,6 @@ def exit_text(code: int | None) -> str:
         return "ended; its exit status went to another parent"
     if code < 0:
         return f"signal {-code} ({signal.Signals(-code).name})"
+    if code == UNWRITTEN:
+        return f"exit status {code}: it could not write its last words, as on a full disk"
     return f"exit status {code}"

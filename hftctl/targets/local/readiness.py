@@ -180,16 +180,24 @@ def _since(time_ns: int) -> str:
 
 
 def _nginx(spec: Spec) -> Readiness:
-    parts = urlsplit(spec["endpoint"])
+    parts, answered = urlsplit(spec["endpoint"]), False
     client = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=ASK_TIMEOUT_S)
     try:
         client.request("GET", nginx.EDGE)
         edge = _document(client.getresponse())
         if edge.get("config") != spec["edge"]:
             return Readiness(WAITING, f"nginx still runs its old configuration {edge.get('config')}")
+        answered = True
         client.request("GET", "/health")
         answer = client.getresponse()
         body = _document(answer)
+    except TimeoutError:
+        if not answered:
+            raise
+        return Readiness(
+            WAITING,
+            f"nginx answers, but no gateway behind it said within {ASK_TIMEOUT_S:g} s how it is ({parts.netloc}/health)",
+        )
     except http.client.HTTPException as error:
         return Readiness(WAITING, f"what listens at {spec['endpoint']} does not speak HTTP: {error!r}")
     finally:

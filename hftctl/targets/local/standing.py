@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ from hftctl.targets.local.process import Record, read_record
 SPEC = ".spec.json"
 EDITED = "edited"  # of an observed spec: files that are not as they were written
 SHOWN_LINES = 3
+FULL_BYTES = 64 << 20  # with less the engine takes no orders, see stack/matcher/room.py
 
 
 def spec_file(layout: Layout, subject: str) -> Path:
@@ -141,11 +143,18 @@ def _not_running(layout: Layout, subject: str, process: Mapping[str, Any]) -> Re
         if why := exits.why(layout, subject, process["code"]):
             return Readiness(Answer.FAILED, f"{subject} ended for good: {why}{f'; it said: {said}' if said else ''}")
         return Readiness(
-            Answer.FAILED, f"{subject} dies again and again: {process['reason']}{f'; it said: {said}' if said else ''}"
+            Answer.FAILED,
+            f"{subject} dies again and again: {process['reason']}{f'; it said: {said}' if said else ''}{_full(layout)}",
         )
     if process["status"] == Status.RESTARTING:
-        return Readiness(Answer.WAITING, f"{subject} died ({process['reason']}) and is started again")
+        return Readiness(Answer.WAITING, f"{subject} died ({process['reason']}) and is started again{_full(layout)}")
     return Readiness(Answer.WAITING, f"{subject} is {process['status']}")
+
+
+def _full(layout: Layout) -> str:
+    """On a full disk what dies cannot say why: there is no room for its last words either."""
+    free = shutil.disk_usage(layout.root).free
+    return f"; the disk of {layout.root} is full, {free >> 20} MiB free: make room there" if free < FULL_BYTES else ""
 
 
 def pause_ms(layout: Layout, subject: str) -> float | None:

@@ -1,10 +1,13 @@
 """Health, version and metrics: what an operator and a monitor see."""
 
+import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from stack.gateway import health
 from stack.settings import Postgres
 from tests.stack.gateway.processes import NO_REDIS, Client, engine, gateway
 from tests.stack.servers import PostgresServer, ValkeyServer
@@ -55,6 +58,17 @@ def test_without_postgresql_and_valkey_orders_go_on_and_history_is_503(
         while states(client.call("GET", "/health")[1])["redis"] != "up":
             pass  # the breaker tries again within its pause
     valkey.kill()
+
+
+def test_a_postgresql_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """hftctl gives /health two seconds, and a question to PostgreSQL may take as long."""
+    monkeypatch.setattr(health, "HISTORY_TIMEOUT_S", 0.01)
+
+    async def ask() -> tuple[str, dict[int, int]]:
+        gateway: Any = SimpleNamespace(history=SimpleNamespace(checkpoints=asyncio.Event().wait))
+        return await asyncio.wait_for(health._history(gateway), 5)
+
+    assert asyncio.run(ask()) == ("PostgreSQL does not answer: not within 0.01 s", {})
 
 
 def test_version_names_the_release_and_the_engines(client: Client, shared_gateway: Any) -> None:

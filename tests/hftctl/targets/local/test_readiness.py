@@ -1,13 +1,16 @@
-"""What an engine that replays a long journal is said to do."""
+"""What is said of a component that does not do its work yet."""
 
 import json
 import os
+import socket
+import threading
+from types import SimpleNamespace
 
 import pytest
 
 from hftctl.paths import Layout
 from hftctl.plan.actuator import Answer
-from hftctl.targets.local import readiness
+from hftctl.targets.local import readiness, standing
 from hftctl.targets.local.identity import identify
 from hftctl.targets.local.process import Record, record_file
 
@@ -35,3 +38,34 @@ def test_what_a_killed_engine_left_says_nothing(layout):
     answer = readiness.of(layout, "engine-0", {})
     assert (answer.answer, answer.progress) == (Answer.WAITING, 0)
     assert "its admin door does not answer yet" in answer.message
+
+
+def test_of_a_gateway_that_says_nothing_nginx_is_not_blamed(layout, monkeypatch):
+    monkeypatch.setattr(readiness, "ASK_TIMEOUT_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as door:
+
+        def serve():
+            client, _ = door.accept()
+            with client:
+                client.recv(4096)
+                client.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n{"config":"x"}')
+                while client.recv(4096):  # its question about health stays without an answer
+                    continue
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        address = f"127.0.0.1:{door.getsockname()[1]}"
+        answer = readiness.of(layout, "nginx", {"endpoint": f"http://{address}", "edge": "x"})
+        thread.join()
+    said = f"nginx answers, but no gateway behind it said within 0.2 s how it is ({address}/health)"
+    assert answer == readiness.Readiness(Answer.WAITING, said)
+
+
+@pytest.mark.parametrize(("status", "answer"), [("failed", Answer.FAILED), ("restarting", Answer.WAITING)])
+def test_what_dies_on_a_full_disk_could_not_say_so(layout, monkeypatch, status, answer):
+    process = {"status": status, "code": 1, "reason": "exit status 1"}
+    assert "disk" not in standing._not_running(layout, "engine-0", process).message
+    monkeypatch.setattr(standing.shutil, "disk_usage", lambda _: SimpleNamespace(free=3 << 20))
+    found = standing._not_running(layout, "engine-0", process)
+    assert found.answer is answer
+    assert f"the disk of {layout.root} is full, 3 MiB free" in found.message
