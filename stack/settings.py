@@ -1,7 +1,10 @@
 """The configuration of each service: one JSON file, written by whoever deploys, read once at start.
 
 Paths are relative to the working directory, `<home>/<deployment>/run` on the local target, so that socket names stay
-below the 107 bytes of a Unix address. Unknown keys are refused. Secrets are never inside, only the files they stand in.
+below the 107 bytes of a Unix address. Secrets are never inside, only the files they stand in.
+
+A revert or a rollback runs settings of one release with the code of another. So a key that this code does not know is passed
+over, one that came after the first release has a default that means what was before it, and none changes its meaning.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 
-class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What every service has."""
 
     deployment: str
@@ -24,7 +27,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     latency_sample_rate: float = 1.0  # 0 switches latency profiling off
 
 
-class InstrumentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class InstrumentSettings(msgspec.Struct, frozen=True, kw_only=True):
     symbol: str
     tick_size: str  # decimal
     lot_size: str  # decimal
@@ -33,7 +36,7 @@ class InstrumentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     base_price: str = "0"
 
 
-class Postgres(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Postgres(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     port: int
     database: str
@@ -41,7 +44,7 @@ class Postgres(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     password_file: str
 
 
-class Redis(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Redis(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     port: int
     password_file: str
@@ -69,7 +72,7 @@ class EngineSettings(Settings, frozen=True, kw_only=True):
     hft_mode: bool = True  # latency before memory: see matcher/memory.py
 
 
-class PartitionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class PartitionSettings(msgspec.Struct, frozen=True, kw_only=True):
     partition: int
     link_socket: str
     symbols: list[str] = []  # exact; wins over ranges
@@ -84,9 +87,8 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
     redis: Redis
     authentication: Literal["none", "api_key"]
     api_keys_file: str | None = None
-    release_file: (
-        str  # whose member `hash` /version shows; read whenever it is asked, so that a release may change beside us
-    )
+    # whose member `hash` /version shows; read whenever it is asked, so that a release may change beside us
+    release_file: str = "../release.json"
     engine_timeout_s: float = 5.0
     hold_s: float = 5.0  # how long a request waits for an engine that restarts
     max_held: int = 10_000
