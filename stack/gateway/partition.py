@@ -124,6 +124,12 @@ class Partition:
                 except LinkLost:
                     pass
                 except QueryRefused as refused:
+                    if refused.code == "bad_query":  # of another release, as while one is rolled back
+                        logger.warning("engine %d does not know the query %s: %s", self.number, name, refused)
+                        message = (
+                            f"engine {self.number} is of a release that cannot be asked this; it may be on its way"
+                        )
+                        raise ApiError("engine_unavailable", message) from refused
                     if refused.code != "stopped":  # by its end: the next process answers
                         logger.error("engine %d refuses query %s: %s", self.number, name, refused)
                         raise ApiError("internal", f"engine {self.number} refuses the query {name}") from refused

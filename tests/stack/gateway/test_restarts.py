@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from stack.gateway.errors import ApiError
 from stack.gateway.partition import Held, Partition
 from stack.settings import PartitionSettings
 from stack.wire.frames import FrameReader, FrameType, frame
@@ -255,6 +256,28 @@ def test_two_partitions_are_one_door(run: Path, started: Start) -> None:
         assert [("error" in p) for p in error["partitions"]] == [False, True]
         assert client.call("GET", "/book/MSFT")[0] == 200
         assert client.call("GET", "/book/AAPL")[0] == 503
+
+
+def test_an_engine_of_a_release_that_does_not_know_the_question_is_503_and_worth_another_try() -> None:
+    """As while a release is rolled back: gateways are of the one release, the engine of the other."""
+
+    async def query(_name: str, **_: object) -> str:
+        raise QueryRefused("bad_query", "Invalid value 'chains'")
+
+    async def read() -> None:
+        settings: Any = SimpleNamespace(component="gateway-1", engine_timeout_s=5.0, hold_s=5.0)
+        entry: Any = SimpleNamespace(partition=0, link_socket="nowhere.sock")
+        partition = Partition(entry, settings, Held(1, lambda _count: None), round_trip=lambda _seconds: None)
+        partition.link = SimpleNamespace(connected=True, query=query)  # type: ignore[assignment]
+        await partition.query("chains", orders=[1])
+
+    with pytest.raises(ApiError, match="of a release that cannot be asked this") as told:
+        asyncio.run(read())
+    assert (told.value.status, told.value.code, told.value.headers()) == (
+        503,
+        "engine_unavailable",
+        {"Retry-After": "1"},
+    )
 
 
 def test_a_read_that_a_stopping_engine_turns_away_is_answered_by_the_next_process() -> None:
