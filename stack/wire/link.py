@@ -6,6 +6,8 @@ future fails with LinkLost:
 
     sent=False  the command never left this process: it may be sent again without a thought
     sent=True   the outcome is unknown; sent again with the same id it is answered as a repeat, if it was taken
+
+A query waits while QUERIES_MAX are without an answer, those that nobody waits for any more among them.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ RETRY_MIN_S = 0.01
 RETRY_MAX_S = 0.5
 WELCOME_TIMEOUT_S = 30.0  # an engine that replays a long journal answers late
 FRAME_COMMANDS_MAX = 65_535
+QUERIES_MAX = 256  # in flight on one connection; an engine holds an answer until the disk has what it may have seen
 _TOKEN_OFFSET = COMMAND_BYTES - 4
 
 
@@ -219,7 +222,8 @@ class _Protocol(asyncio.Protocol):
         self._reader = FrameReader(ANSWER_BYTES_MAX)
         self._tokens = itertools.count()
         self._waiting: dict[int, asyncio.Future[Reply]] = {}
-        self._queries: dict[int, asyncio.Future[Answer]] = {}
+        self._queries: dict[int, asyncio.Future[Answer]] = {}  # without an answer, whether anybody still waits or not
+        self._places = asyncio.Semaphore(QUERIES_MAX)
         self._unsent: list[bytes | bytearray | memoryview] = []  # this turn's commands
         self._unsent_tokens: set[int] = set()
         self.welcome: asyncio.Future[Welcome] = self._loop.create_future()
@@ -249,14 +253,22 @@ class _Protocol(asyncio.Protocol):
         self._unsent_tokens.clear()
 
     async def query(self, document: dict[str, Any]) -> Answer:
+        await self._places.acquire()
+        if self.closed.done():
+            self._places.release()  # to the next one, who finds the same
+            raise LinkLost(f"the link to the engine at {self._link.address} broke", sent=False)
         request = 1 + (next(self._tokens) & 0x7FFFFFFF)
-        future: asyncio.Future[Answer] = self._loop.create_future()
-        self._queries[request] = future
+        future = self._queries[request] = self._loop.create_future()
         self.transport.write(frame(FrameType.QUERY, msgspec.json.encode(document), request=request))
-        try:
-            return await future
-        finally:
-            self._queries.pop(request, None)
+        return await future
+
+    def _answered(self, request: int) -> asyncio.Future[Answer] | None:
+        """Who waits for this answer, if anybody still does. Its place is free."""
+        query = self._queries.pop(request, None)
+        if query is None:
+            return None
+        self._places.release()
+        return None if query.done() else query
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
@@ -271,9 +283,11 @@ class _Protocol(asyncio.Protocol):
             if not future.done():
                 future.set_exception(LinkLost(why, sent=token not in self._unsent_tokens))
         for query in self._queries.values():
+            self._places.release()
             if not query.done():
                 query.set_exception(LinkLost(why, sent=True))
         self._waiting.clear()
+        self._queries.clear()
         if not self.welcome.done():
             self.welcome.set_exception(LinkLost(why, sent=False))
             self.welcome.exception()  # seen: nobody waits for it when the link is closed while it connects
@@ -300,8 +314,8 @@ class _Protocol(asyncio.Protocol):
                     future.set_result(Reply(Outcome(outcome), payload[offset:end]))
                 offset = end
         elif type_ == FrameType.ANSWER:
-            query = self._queries.get(request)
-            if query is not None and not query.done():
+            query = self._answered(request)
+            if query is not None:
                 end = 4 + int.from_bytes(payload[:4], "little")
                 query.set_result(Answer(msgspec.json.decode(payload[4:end]), payload[end:]))
         elif type_ == FrameType.NOTICE:
@@ -314,8 +328,8 @@ class _Protocol(asyncio.Protocol):
                 self.welcome.set_result(Welcome(**fields, tables=tables))
         elif type_ == FrameType.ERROR:
             document = msgspec.json.decode(payload)
-            query = self._queries.get(request)
-            if query is not None and not query.done():
+            query = self._answered(request)
+            if query is not None:
                 query.set_exception(QueryRefused(document["code"], document["message"]))
             elif request == 0:
                 logger.error("the engine at %s refuses us: %s", self._link.address, document["message"])

@@ -12,7 +12,7 @@ import pytest
 
 from engine.records import COMMAND_BYTES, Command, CommandKind
 from stack.wire.frames import REPLY, FrameReader, FrameType, Outcome, frame
-from stack.wire.link import Link, LinkLost, QueryRefused, is_path
+from stack.wire.link import QUERIES_MAX, Link, LinkLost, QueryRefused, is_path
 
 WELCOME = {
     "protocol": 1, "partition": 4, "epoch": 2, "rules_version": 1, "sequence": 10, "halted": False,
@@ -144,3 +144,37 @@ def test_an_address_is_a_path_or_host_and_port() -> None:
     assert is_path("engine-0.sock")
     assert is_path("./a:b/link")
     assert not is_path("127.0.0.1:50050")
+
+
+def test_queries_in_flight_are_bounded_and_those_that_nobody_waits_for_still_count(tmp_path: Path) -> None:
+    asked: list[tuple[asyncio.StreamWriter, int]] = []
+
+    def note(writer: asyncio.StreamWriter, type_: int, _records: int, request: int, _payload: bytes) -> None:
+        assert type_ == FrameType.QUERY
+        asked.append((writer, request))
+
+    def answer(count: int) -> None:
+        for writer, request in asked[:count]:
+            writer.write(frame(FrameType.ANSWER, (2).to_bytes(4, "little") + b"{}", request=request))
+        del asked[:count]
+
+    async def test() -> None:
+        async with Peer(tmp_path / "link", note), Link(str(tmp_path / "link"), "test") as link:
+            await link.wait_connected(5)
+            queries = [asyncio.create_task(link.query("status")) for _ in range(QUERIES_MAX + 3)]
+            while len(asked) < QUERIES_MAX:
+                await asyncio.sleep(0.001)
+            queries[0].cancel()
+            await asyncio.sleep(0.01)
+            assert len(asked) == QUERIES_MAX, "a place is free only when the engine has answered"
+            answer(2)
+            while len(asked) < QUERIES_MAX:
+                await asyncio.sleep(0.001)
+            asked[0][0].transport.abort()
+            ended = await asyncio.gather(*queries, return_exceptions=True)
+            lost = [error.sent for error in ended if isinstance(error, LinkLost)]
+            assert sorted(lost) == [False] + [True] * QUERIES_MAX, "also those that had no place yet"
+            assert isinstance(ended[0], asyncio.CancelledError) and ended[1] == ({}, b"")
+            assert link.pending == 0
+
+    run(test())
