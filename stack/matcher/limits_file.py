@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from engine.journal import CHAIN_START, HEADER_BYTES, JournalError, SegmentHeader
-from stack.matcher.journal_files import segment_path
+from stack.matcher.journal_files import segment_path, sync_directory
 from stack.matcher.refusal import EXIT_DAMAGED, StartRefused
 
 NAME = "limits.json"
@@ -67,6 +67,7 @@ def hold_limits(data_dir: Path, wanted: Limits) -> Limits:
             file.flush()
             os.fsync(file.fileno())
         unfinished.rename(data_dir / NAME)
+        sync_directory(data_dir)
         return wanted
     if held.deployment and (held.deployment, held.partition) != (wanted.deployment, wanted.partition):
         raise StartRefused(

@@ -18,7 +18,7 @@ from engine.records import RECORD_BYTES, Side
 from stack.matcher import segment_read
 from stack.matcher.journal_files import prepare_segment
 from stack.matcher.journal_read import Damage, Stretch, read_journal
-from stack.matcher.limits_file import NAME, read_limits
+from stack.matcher.limits_file import NAME, Limits, hold_limits, read_limits
 from stack.matcher.partition import Partition
 from stack.matcher.progress import ReplayProgress
 from stack.matcher.refusal import EXIT_DAMAGED, StartRefused
@@ -322,3 +322,15 @@ def test_what_no_watermark_covers_is_read_from_the_disk(
         "00000005.journal": [(0, page), ((HEADER_BYTES + 14 * RECORD_BYTES) // page * page, 0)],
         "00000006.journal": [(0, page), (0, 0)],
     }
+
+
+def test_the_name_of_the_limits_is_durable_before_anything_is_written_under_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[Path, bool]] = []
+    monkeypatch.setattr(
+        "stack.matcher.limits_file.sync_directory", lambda folder: synced.append((folder, (folder / NAME).exists()))
+    )
+    for _ in range(2):
+        hold_limits(tmp_path, Limits(5, "paper", 0, 7))
+    assert synced == [(tmp_path, True)], "once, after its renaming"
