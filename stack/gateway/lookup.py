@@ -6,17 +6,13 @@ An engine that is away is no reason for 404. What PostgreSQL has of the order is
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
-from engine.records import Event
-from stack.gateway.chains import read_chain
+from stack.gateway.chains import read_chain, read_chains
 from stack.gateway.errors import ApiError
 from stack.gateway.gateway import Gateway
 from stack.gateway.partition import Partition
 from stack.gateway.replies import Order, unknown_order
-from stack.wire.link import Answer
 from stack.wire.order import fold, order_id
-from stack.wire.tables import Tables
 
 
 async def find_order(gateway: Gateway, partition: Partition, sequence: int) -> Order:
@@ -48,8 +44,10 @@ async def _by_client_id(gateway: Gateway, partition: Partition, account: str, cl
     number = tables.account_ids.get(account)
     if number is None:
         return []
-    answer = await partition.query("client_id", account=number, client_order_id=client_order_id)
-    orders = {order["order_id"]: order for order in chains(answer, partition.number, partition.link.tables)}
+    answer = await partition.query("client_id", account=number, client_order_id=client_order_id, only_ids=True)
+    chains = await read_chains(partition, answer.document["orders"])
+    folded = (fold(chain, partition.number, partition.link.tables) for chain in chains.values())
+    orders = {order["order_id"]: order for order in folded}
     try:
         for order in await gateway.history.by_client_id(partition.number, account, client_order_id):
             orders.setdefault(order["order_id"], order)
@@ -57,13 +55,3 @@ async def _by_client_id(gateway: Gateway, partition: Partition, account: str, cl
         if not orders:
             raise
     return list(orders.values())
-
-
-def chains(answer: Answer, partition: int, tables: Tables) -> list[dict[str, Any]]:
-    """The Orders of an answer that lists `[sequence, event count]` and then the events."""
-    events: list[Event] = answer.events
-    orders, start = [], 0
-    for _, count in answer.document["orders"]:
-        orders.append(fold(events[start : start + count], partition, tables))
-        start += count
-    return orders

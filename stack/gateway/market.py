@@ -7,15 +7,16 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
+from stack.gateway.chains import read_chains
 from stack.gateway.errors import ApiError, shown
 from stack.gateway.gateway import Gateway
-from stack.gateway.lookup import chains
 from stack.gateway.model import symbol_of
 from stack.gateway.partition import Partition
 from stack.gateway.partitions import PROOF
 from stack.gateway.routes import WITH_KEY, Operator, TheGateway, errors
 from stack.gateway.schemas import Book, DebugBook, Instruments, Trades
 from stack.gateway.web import Json
+from stack.wire.order import fold
 from stack.wire.tables import Listed
 
 router = APIRouter(dependencies=WITH_KEY, tags=["market data"])
@@ -73,9 +74,11 @@ async def debug_book(
     """The book with the orders behind it, by ascending order_id; for operators."""
     partition, listed = await listed_at(gateway, symbol)
     levels = await _book(partition, listed, depth)
-    answer = await partition.query("orders", account=0, symbol=listed.id, after=cursor, limit=limit)
-    orders = chains(answer, partition.number, partition.link.tables)
-    last = str(answer.document["orders"][-1][0]) if len(orders) == limit else None
+    answer = await partition.query("orders", symbol=listed.id, after=cursor, limit=limit, only_ids=True)
+    resting: list[int] = answer.document["orders"]
+    chains = await read_chains(partition, resting)
+    orders = [fold(chain, partition.number, partition.link.tables) for chain in chains.values() if chain[-1].leaves]
+    last = str(resting[-1]) if len(resting) == limit else None
     return Json({**levels, "orders": orders, "cursor": last})
 
 

@@ -94,6 +94,11 @@ class EventLog(EventReader):
 
     # ---- reading
 
+    def chain_before(self, end: int, limit: int) -> tuple[bytes, int]:
+        if isinstance(self.writer, event_writer.Writer):
+            return super().chain_before(end, limit)
+        return self.writer.chain_before(end, limit)
+
     def read(self, first: int, count: int) -> bytes:
         """Up to `count` events from ordinal `first`, cut after the last whole command; more, if one command has more."""
         end = min(first + count, self.end)

@@ -36,8 +36,7 @@ cdef class Writer:
     cdef int adopt_events(self, const Event* events, uint64_t count, uint64_t* differing) except -1
 
     # ---- reading
-    cdef uint64_t last_of_order(self, uint64_t order) except? 0xFFFFFFFFFFFFFFFF    # 1 + ordinal; 0: never accepted
-    cdef const Event* event_at(self, uint64_t ordinal) except NULL                  # ordinal < end
+    cdef const Event* event_at(self, uint64_t ordinal) except NULL    # ordinal < end
 
     cdef int _read_on(self) except -1
     cdef int _forget_coming(self) except -1

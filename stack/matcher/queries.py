@@ -20,7 +20,7 @@ ORDERS_MAX = 1000
 DEPTH_MAX = 10_000
 EVENTS_MAX = 100_000
 CHAINS_MAX = 256
-PIECE_EVENTS = 512  # of chains, in one answer: each costs one to two microseconds
+PIECE_EVENTS = 512  # of chains, in one answer: in plain Python each costs one to two microseconds
 WAIT_MS_MAX = 60_000
 
 _LEAVES = slice(48, 56)
@@ -45,6 +45,7 @@ class ChainsQuery(Query, frozen=True, tag="chains"):
 class ClientIdQuery(Query, frozen=True, tag="client_id"):
     account: Id
     client_order_id: Annotated[str, msgspec.Meta(min_length=1, max_length=36)]
+    only_ids: bool = False
 
 
 class OrdersQuery(Query, frozen=True, tag="orders"):
@@ -115,7 +116,10 @@ class Queries:
             answered(*self._pieces(query.orders))
         elif isinstance(query, ClientIdQuery):
             found = self._find(query)
-            partition.when_durable(lambda: answered(*self._chains(found)), lost)
+            if query.only_ids:
+                partition.when_durable(lambda: answered({"orders": found}, b""), lost)
+            else:
+                partition.when_durable(lambda: answered(*self._chains(found)), lost)
         elif isinstance(query, OrdersQuery):
             live = partition.engine.live_orders(query.account, query.symbol, query.after, query.limit)
             if query.only_ids:

@@ -23,8 +23,8 @@ JSON payloads are UTF-8; binary payloads are the records of `engine.records`.
       chains     {"orders": [sequence ...]}
                  {"orders": [[sequence, event count] ...]} + their chains in that order: of the first of them, as many as
                  fit into an answer; none if the first alone is too long; 0 events for one the log does not know
-      client_id  {"account": id, "client_order_id": text}
-                 {"orders": [[sequence, event count] ...]} + their chains in that order
+      client_id  {"account": id, "client_order_id": text, "only_ids": bool}
+                 {"orders": [[sequence, event count] ...]} + their chains in that order; with only_ids {"orders": [sequence ...]}
       orders     {"account": id, "symbol": id, "after": sequence, "limit": n, "only_ids": bool}
                  the same, live orders only; 0 = any; with only_ids {"orders": [sequence ...]}, some may be closed by now
       book       {"symbol": id, "depth": n}

@@ -79,6 +79,7 @@ def test_both_writers_make_the_same_files_and_count_the_same(tmp_path: Path) -> 
             told.append(log.append(data[at : at + count]))
             at += count
         chains = [log.chain(order) for order in range(event_files.SEQUENCES_PER_FILE - 500, log.end)]
+        chains += [log.chain_before(end, limit) for limit in (1, 3) for end in range(edge - 500, edge + 500)]
         assert log.peek(edge - 3000, 6000) == data
         log.close()
         seen.append((told, chains, files(log), log.writer.fills, log.writer.refusals()))
