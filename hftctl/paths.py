@@ -30,12 +30,13 @@ def check_name(name: str) -> str:
 
 
 def home() -> Path:
-    """The state home: HFTCTL_HOME; as root /var/lib/hftctl; else XDG_STATE_HOME/hftctl."""
+    """The state home: HFTCTL_HOME; as root /var/lib/hftctl; else XDG_STATE_HOME/hftctl. Without links: what runs was started
+    with paths below it, and would look like something else by another name."""
     if given := os.environ.get("HFTCTL_HOME"):
-        return _known_user(lambda: Path(given).expanduser().absolute(), f"HFTCTL_HOME is {given!r}")
+        return _known_user(lambda: Path(given).expanduser().resolve(), f"HFTCTL_HOME is {given!r}")
     if os.geteuid() == 0:
-        return Path("/var/lib/hftctl")
-    return _xdg("XDG_STATE_HOME", ".local/state") / "hftctl"
+        return Path("/var/lib/hftctl").resolve()
+    return (_xdg("XDG_STATE_HOME", ".local/state") / "hftctl").resolve()
 
 
 def config_home() -> Path:
@@ -54,12 +55,12 @@ def _xdg(variable: str, default: str) -> Path:
 
 
 def _known_user(folder: Callable[[], Path], where: str) -> Path:
-    """Python says RuntimeError of a user that the machine does not know."""
+    """Python says RuntimeError of a user that the machine does not know, and of links in a circle."""
     try:
         return folder()
     except RuntimeError as error:
         raise UsageError(
-            f"cannot tell where files are kept: {where}, and no user of this machine has such a home folder",
+            f"cannot tell where files are kept, {where}: {str(error).rstrip('.')}",
             hint="name a whole path: HFTCTL_HOME=/FOLDER",
         ) from error
 

@@ -32,10 +32,17 @@ def test_the_home_is_the_given_one_then_the_system_folder_for_root_then_xdg(monk
     assert paths.home() == tmp_path / ".local/state/hftctl"
 
 
+def test_a_home_behind_a_link_is_the_same_home(monkeypatch, tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to("disk")
+    monkeypatch.setenv("HFTCTL_HOME", str(tmp_path / "link" / "home"))
+    assert paths.layout("a").root == tmp_path / "disk/home/a", "also before there is one"
+
+
 @pytest.mark.parametrize("given", ["~no-such-user", "~no-such-user/state"])
 def test_a_home_of_nobody_is_said(monkeypatch, given):
     monkeypatch.setenv("HFTCTL_HOME", given)
-    with pytest.raises(UsageError, match=f"HFTCTL_HOME is '{given}', and no user") as told:
+    with pytest.raises(UsageError, match=f"HFTCTL_HOME is '{given}': Could not determine home") as told:
         paths.home()
     assert told.value.hint == "name a whole path: HFTCTL_HOME=/FOLDER"
 
