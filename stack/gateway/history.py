@@ -19,9 +19,7 @@ from stack.settings import Postgres
 
 POOL_MAX = 4
 TIMEOUT_S = 2.0
-STATEMENT_MS_MAX = (
-    1000  # PostgreSQL itself gives the question up: else it would read on for nobody, beside the persister
-)
+STATEMENT_MS_MAX = 1000  # PostgreSQL itself gives the question up: else it would read on for nobody
 TURN_S_MAX = 1.0
 PAUSE_S = 1.0
 
@@ -32,15 +30,9 @@ _ORDER = """SELECT partition, order_sequence, order_id, client_order_id, account
     FROM orders WHERE partition = $1 AND order_sequence = ANY($2::bigint[])"""
 _FILLS = """SELECT order_sequence, trade_id, price, quantity, liquidity FROM fills
     WHERE partition = $1 AND order_sequence = ANY($2::bigint[]) AND sequence >= $3 ORDER BY sequence, event_index"""
-# Subqueries, so that each is answered once, before the walk along the days' indexes of accounts begins.
-_BY_ACCOUNT = """SELECT e.sequence FROM events e
-    WHERE e.partition = $1 AND e.kind = 1
-      AND e.account = (SELECT a.id FROM accounts a WHERE a.partition = $1 AND a.account = $2)
-      AND e.sequence > $3 AND e.sequence >= (SELECT sequence_since($1, $4)) AND e.time_ns >= $4
-    ORDER BY e.sequence LIMIT $5"""
+_BY_ACCOUNT = "SELECT sequence FROM orders_of($1, $2, $3, $4, $5) AS sequence"
 _WRITTEN = "SELECT ordinal FROM checkpoint WHERE partition = $1"
-_BY_CLIENT_ID = """SELECT e.sequence FROM events e JOIN accounts a ON a.partition = e.partition AND a.id = e.account
-    WHERE e.partition = $1 AND e.kind = 1 AND a.account = $2 AND e.text = $3 ORDER BY e.sequence LIMIT 1000"""
+_BY_CLIENT_ID = "SELECT sequence FROM orders_called($1, $2, $3) AS sequence ORDER BY sequence LIMIT 1000"
 _TRADES = """SELECT trade_id, price, quantity, side, time_ns, sequence FROM trades
     WHERE partition = $1 AND symbol = $2 ORDER BY sequence DESC, event_index DESC LIMIT $3"""
 

@@ -1,9 +1,9 @@
 """Is PostgreSQL equal to the journal? python -m stack.persister.compare --config engine-0.json --postgres persister-0.json
 
 Replays the journal on a fresh engine and reads the rows of its partition beside it: every event stands exactly once, with
-every column, in order, and the checkpoint stands at the end. Both sides are compared as bytes of PostgreSQL's binary COPY, piece
-by piece, so that ten million rows need no memory to speak of. It writes nothing. A journal that is still written to is compared
-up to where it ended when it was read; rows beyond that are reported.
+every column, in order, the checkpoint stands at the end, and the lists of accounts name every order once. Rows and events are
+compared as bytes of PostgreSQL's binary COPY, piece by piece, so that ten million rows need no memory to speak of. It writes
+nothing. A journal that is still written to is compared up to where it ended when it was read; rows beyond that are reported.
 
 Exit codes: 0 equal; 10 different, or the journal is damaged; 13 journal or PostgreSQL cannot be read.
 """
@@ -73,6 +73,30 @@ def postgres_rows(connection: psycopg.Connection, partition: int) -> Iterator[by
                 yield row
 
 
+# Per account: how many orders, and two sums over them.
+_LISTED = """SELECT account, count(*), sum(sequence), sum(hashint8(sequence))
+    FROM (SELECT account, first + unnest(orders) AS sequence FROM orders_of_accounts WHERE partition = %s) listed
+    GROUP BY account"""
+_ACCEPTED = """SELECT e.account, count(*), sum(e.sequence), sum(hashint8(e.sequence))
+    FROM events e JOIN checkpoint c USING (partition)
+    WHERE e.partition = %s AND e.kind = 1 AND e.sequence <= c.listed AND NOT EXISTS (
+        SELECT FROM unlisted u WHERE u.partition = e.partition AND e.sequence BETWEEN u.first AND u.last)
+    GROUP BY e.account"""
+
+
+def listed_problems(connection: psycopg.Connection, partition: int) -> list[str]:
+    """Accounts whose lists do not name each of their orders once."""
+    listed, accepted = (
+        {account: sums for account, *sums in connection.execute(statement, (partition,))}
+        for statement in (_LISTED, _ACCEPTED)
+    )
+    differing = sorted(account for account in listed | accepted if listed.get(account) != accepted.get(account))
+    return [
+        f"account {account}: its lists name {listed.get(account, (0,))[0]} orders, its events {accepted.get(account, (0,))[0]}"
+        for account in differing[:SHOWN]
+    ]
+
+
 class Comparison:
     def __init__(self, partition: int) -> None:
         self._partition = partition
@@ -113,6 +137,7 @@ def compare(settings: EngineSettings, postgres: Postgres, *, wait_s: float = 0.0
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             checkpoint = _checkpoint(connection, settings.partition)
             found.run(journal_events(settings), postgres_rows(connection, settings.partition))
+            found.problems += listed_problems(connection, settings.partition)
     if checkpoint != (found.last, found.journal):
         found.problems.append(
             f"the checkpoint stands at {checkpoint}, the journal ends at {(found.last, found.journal)}"

@@ -2,7 +2,8 @@
 
 `write` takes the events between two checkpoints. Its one transaction moves the checkpoint from the first to the last and
 copies the rows; when no checkpoint stands where the first one says, somebody else has moved it, and this persister stops.
-So every event stands exactly once whatever dies when, and `synchronous_commit = off` is safe: what a crash of PostgreSQL
+The orders of each account in the batch go with them, so that the lists of accounts need no index. So every event stands
+exactly once whatever dies when, and `synchronous_commit = off` is safe: what a crash of PostgreSQL
 takes back, it takes back with its checkpoint, and the engine is asked for it again.
 
 A checkpoint that was moved without its rows, by hand or by a restore of half a database, is found when the connection opens:
@@ -11,6 +12,7 @@ the newest row must be the checkpoint's. Neither doubles nor holes come of it.
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
@@ -22,7 +24,7 @@ import asyncpg
 
 from engine.records import EVENT_BYTES, Event, EventKind, InstrumentState
 from stack.persister.claim import Claimed, claim
-from stack.persister.rows import COLUMNS, HEADER, TRAILER, encode
+from stack.persister.rows import COLUMNS, HEADER, LIST_COLUMNS, TRAILER, encode, encode_lists
 from stack.settings import Postgres
 
 logger = logging.getLogger(__name__)
@@ -115,6 +117,8 @@ class Database:
         newest = await connection.fetchval(_NEWEST, self._partition) or 0
         if newest != checkpoint.sequence:
             raise Damage(_moved(self._partition, checkpoint.sequence, newest))
+        if (first := await connection.fetchval("SELECT settle_lists($1)", self._partition)) is not None:
+            logger.info("partition %d: orders %d to %d are listed from the events", self._partition, first, newest)
         self._days.clear()
         await self._make_days({datetime.now(UTC).date()})
         return checkpoint
@@ -132,7 +136,7 @@ class Database:
         await self._make_days(days_of(batch.pieces))
         async with connection.transaction():
             moved = await connection.execute(
-                "UPDATE checkpoint SET sequence = $1, ordinal = $2, time_ns = $3, updated_at = clock_timestamp() "
+                "UPDATE checkpoint SET sequence = $1, listed = $1, ordinal = $2, time_ns = $3, updated_at = clock_timestamp() "
                 "WHERE partition = $4 AND sequence = $5 AND ordinal = $6",
                 *batch.last,
                 Event.unpack(newest, len(newest) - EVENT_BYTES).time_ns,
@@ -156,6 +160,11 @@ class Database:
                     f"partition {self._partition}: rows above sequence {batch.first.sequence}, where the checkpoint stands, "
                     f"are there already: {error.detail}"
                 ) from error
+            if lists := encode_lists(self._partition, batch.pieces):
+                source = io.BytesIO(HEADER + lists + TRAILER)
+                await connection.copy_to_table(
+                    "orders_of_accounts", source=source, columns=LIST_COLUMNS, format="binary"
+                )
 
     async def _rows(self, batch: Batch) -> AsyncIterator[bytes]:
         """Encoded piece by piece while PostgreSQL takes the one before."""

@@ -24,6 +24,7 @@ _STATEMENT = "CREATE INDEX CONCURRENTLY {name} ON {table} ({columns}){condition}
 INDEXES = (
     ("orders", "partition, order_sequence", ""),
     ("accounts", "partition, account, sequence", " WHERE kind = 1"),
+    ("client_ids", "partition, account, hashtext(text)", " WHERE kind = 1"),
     ("trades", "partition, symbol, trade", " WHERE kind = 2"),
 )
 _VALID = """SELECT i.indisvalid FROM pg_index i WHERE i.indexrelid = to_regclass($1)"""

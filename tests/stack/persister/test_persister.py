@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.records import EVENT_BYTES, Command, CommandKind, Event
-from stack.persister.compare import Comparison, postgres_rows
+from stack.persister.compare import Comparison, listed_problems, postgres_rows
 from stack.persister.database import days_of
 from stack.schema.__main__ import connect
 from stack.settings import Postgres
@@ -257,6 +257,10 @@ def test_the_comparison_finds_every_difference(persister, peer: EnginePeer, data
         connection.execute("UPDATE events SET leaves = leaves + 1 WHERE sequence = 50 AND event_index = 0")
         changed = compared()
         assert (changed.stands, changed.differing) == (count, 1)
+        assert listed_problems(connection, 0) == []
+        connection.execute("UPDATE orders_of_accounts SET first = first + 1 WHERE account = 2")
+        [problem] = listed_problems(connection, 0)
+        assert problem.startswith("account 2: its lists name")
         connection.execute("DELETE FROM events WHERE sequence = (SELECT max(sequence) FROM events)")
     assert compared().stands < count
     assert compared().differing > 1
