@@ -39,9 +39,8 @@ class Sample:
     requests: float = 0  # that gateways answered; health and metrics left out
     failed: float = 0  # of them, with 5xx
     wanted: float = 0  # refusals that a halt is the reason of: no failures
-    latency: Mapping[str, Mapping[float, float]] = field(
-        default_factory=dict
-    )  # where: seconds -> that took at most so long
+    # where: seconds -> that took at most so long
+    latency: Mapping[str, Mapping[float, float]] = field(default_factory=dict)
     lag_s: float = 0.0  # of the persister that is farthest behind
     restarts: Mapping[str, int] = field(default_factory=dict)  # by component
 

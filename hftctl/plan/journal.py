@@ -42,9 +42,8 @@ class Rollout:
     intents: set[int] = field(default_factory=set)  # indices of changes that were, or may have been, applied
     outcomes: dict[int, str] = field(default_factory=dict)  # index -> "" when it became ready, else the failure
     reverting: str = ""  # the cause, once a revert began
-    bake: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # once it is watched: for how long, and where it leads back to
+    # once it is watched: for how long, and where it leads back to
+    bake: Mapping[str, Any] = field(default_factory=dict)
     again: str = ""  # the command that made it
     release: Mapping[str, Any] = field(default_factory=dict)  # document of what it leads to, so that anybody can go on
     restarts: tuple[str, ...] = ()  # subjects that are started anew whether they differ or not

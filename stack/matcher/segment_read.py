@@ -83,9 +83,7 @@ def read_segment(
                 return
             raise Damage(f"{path} offset 0: {error}") from None
         if number == 1 and offset == HEADER_BYTES:
-            chain = (
-                header.chain
-            )  # each journal's chain begins somewhere else; limits_file.py knows which one belongs here
+            chain = header.chain  # each journal's begins somewhere else; limits_file.py knows which one belongs here
         counter, marked = (watermark.counter, watermark.sequence) if watermark else (0, 0)
         wanted, last, torn = PIECE_RECORDS, False, ""
         while not last:

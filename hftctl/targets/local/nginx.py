@@ -195,9 +195,7 @@ def _server(profile: Mapping[str, Any], *, door: bool) -> Iterator[str]:
     yield "    proxy_pass http://gateways;"
     yield "}"
     if door:
-        yield from _orders(
-            "/orders", "proxy_buffering off;"
-        )  # an answer that fits into its first buffer needs no more of them
+        yield from _orders("/orders", "proxy_buffering off;")  # its answer fits into the first buffer
         yield from _orders("/orders/batch")
         # The engine's fast parser hands on what it does not take, the body with it.
         yield "location @gateway {"

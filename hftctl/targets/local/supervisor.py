@@ -285,9 +285,8 @@ def main() -> int:
 
     def ready() -> None:
         if ready_fd >= 0:
-            with suppress(
-                BrokenPipeError
-            ):  # who started us was killed, or would not wait so long: we are wanted all the same
+            # who started us was killed, or would not wait so long: we are wanted all the same
+            with suppress(BrokenPipeError):
                 os.write(ready_fd, b"1")
             os.close(ready_fd)
 

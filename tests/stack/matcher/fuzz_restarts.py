@@ -10,18 +10,16 @@ state's hash and what the engine makes of every id must be the same. Exit code 1
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import random
 import shutil
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from engine.records import POST_ONLY, Command, CommandKind, InstrumentState, OrderType, Side, TimeInForce
-from stack.matcher import commits, packed, snapshot
+from stack.matcher import packed, snapshot
 from stack.matcher.definitions import missing
 from stack.matcher.partition import Partition
 from stack.matcher.start import lock_data, open_partition
@@ -30,6 +28,7 @@ from stack.wire.frames import REPLY
 from stack.wire.tables import Tables
 from tests.stack.matcher.engines import cancel, new, submit
 from tests.stack.matcher.fuzz_session import fuzzed
+from tests.stack.matcher.seeds import try_seeds
 
 TURNS = 60
 IN_BATCHES = (CommandKind.NEW, CommandKind.CANCEL, CommandKind.REPLACE)
@@ -233,21 +232,5 @@ def compare(seed: int, count: int = TURNS) -> str:
     return ""
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    commits.SYNC_INLINE_MAX_S = 3600.0
-    end_s, seed = time.monotonic() + options.seconds, options.seed
-    while time.monotonic() < end_s:
-        if different := compare(seed):
-            print(f"seed {seed}: {different}", file=sys.stderr)
-            return 10
-        seed += 1
-    print(f"{seed - options.seed} streams from seed {options.seed} on: nobody can tell that the engine died")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(try_seeds(__doc__, compare, "streams: nobody can tell that the engine died"))

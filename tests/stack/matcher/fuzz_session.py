@@ -8,12 +8,10 @@ hands on, answers and writes to its event log must be the same. Exit code 10, wi
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import random
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +19,7 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from engine.records import Command, CommandKind, Side, TimeInForce
-from stack.matcher import commits, session_python
+from stack.matcher import session_python
 from stack.matcher.definitions import missing
 from stack.matcher.partition import Partition
 from stack.matcher.session_commands import Rights, checked
@@ -29,6 +27,7 @@ from stack.matcher.start import lock_data, open_partition
 from stack.settings import EngineSettings, InstrumentSettings
 from stack.wire.frames import HEADER, FrameError, FrameType, frame
 from tests.stack.matcher.engines import cancel, new, submit
+from tests.stack.matcher.seeds import try_seeds
 
 SESSIONS = 8
 
@@ -194,21 +193,5 @@ def compare(seed: int) -> str:
     return "" if plain_events == compiled_events else "the event logs differ"
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    commits.SYNC_INLINE_MAX_S = 3600.0  # how commits are grouped must not hang on the disk
-    end_s, seed = time.monotonic() + options.seconds, options.seed
-    while time.monotonic() < end_s:
-        if different := compare(seed):
-            print(f"seed {seed}: {different}", file=sys.stderr)
-            return 10
-        seed += 1
-    print(f"{seed - options.seed} rounds of {SESSIONS} sessions from seed {options.seed} on, read the same by both")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(try_seeds(__doc__, compare, f"rounds of {SESSIONS} sessions were read the same by both"))

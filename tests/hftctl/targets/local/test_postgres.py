@@ -164,7 +164,7 @@ def test_where_namespaces_are_forbidden_root_becomes_nobody():
 
 
 @pytest.mark.lab
-@pytest.mark.skipif(os.geteuid() != 0, reason="shows what root's start leaves as it was")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts PostgreSQL in a namespace of its own")
 def test_root_changes_nothing_on_the_host(tmp_path):
     folders = [*tmp_path.parents, Path("/root")]
     before = [(folder.stat().st_mode, folder.stat().st_uid) for folder in folders], Path("/etc/passwd").read_text()
