@@ -121,11 +121,11 @@ class Storm:
         return crowd.history
 
     def _moment(self, entries: list[Entry]) -> int:
-        """How many entries are before it."""
+        """How many entries are before it; at least one, by which it is named and dated."""
         dice = self.chance.random()
         if dice < 0.35:
             turning = [place for place, entry in enumerate(entries) if entry.kind in _TURNING]
-            return min(len(entries), self.chance.choice(turning) + self.chance.randint(0, 2))
+            return max(1, min(len(entries), self.chance.choice(turning) + self.chance.randint(0, 2)))
         if dice < 0.7:
             synced = [
                 p for p, (a, b) in enumerate(pairwise(entries)) if (a.kind, b.kind) == (Kind.WRITE, Kind.SYNC_BEGIN)
