@@ -8,7 +8,6 @@ from tests.faults import shim
 from tests.faults.power import Storm, storm
 from tests.faults.shim.image import Entry, Kind
 
-
 needs_shim = pytest.mark.skipif(bool(shim.missing()), reason=shim.missing())
 
 
