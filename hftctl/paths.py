@@ -10,7 +10,7 @@ import importlib.util
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -150,22 +150,42 @@ def package_folder(package: str) -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
-def write_atomic(path: Path, data: bytes | str, *, mode: int = 0o644) -> None:
+def write_atomic(
+    path: Path,
+    data: bytes | str,
+    *,
+    mode: int = 0o644,
+    owner: tuple[int, int] | None = None,
+    attributes: Mapping[str, bytes] | None = None,
+    temporary: str = "",
+) -> None:
     """Replace a file so that a reader, or a crash at any point, sees the whole old or the whole new content.
 
-    The mode is set before the first byte is written: a secret is never readable by others, not even for a moment.
+    The mode is set before the first byte is written: a secret is never readable by others, not even for a moment. `owner`
+    is uid and gid, `attributes` the extended ones. `temporary` names the file beside that is renamed, for callers that
+    take it away after a crash; by default no two are the same.
     """
     content = data.encode() if isinstance(data, str) else data
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    if temporary:
+        beside = str(path.with_name(temporary))
+        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    else:
+        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "wb") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).rename(path)
+        try:
+            if owner is not None:
+                os.fchown(handle, *owner)  # before the mode: it takes set-uid bits away
+            os.fchmod(handle, mode)
+            while content:
+                content = content[os.write(handle, content) :]
+            for name, value in (attributes or {}).items():
+                os.setxattr(handle, name, value)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        os.rename(beside, path)  # noqa: PTH104 - as system calls: the tests that die at each of them count these
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        Path(beside).unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
 

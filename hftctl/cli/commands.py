@@ -25,6 +25,7 @@ from hftctl.cli import (
     scale,
     status,
     traffic,
+    tune,
 )
 
 
@@ -55,4 +56,5 @@ def register(app: typer.Typer) -> None:
     app.command()(halting.resume)
     app.command()(drain.drain)
     app.command()(status.history)
+    app.add_typer(tune.app, name="tune")
     app.command()(running.destroy)

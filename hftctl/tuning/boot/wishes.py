@@ -1,0 +1,81 @@
+"""Kernel parameters as files: what has to be changed so that the next boot, and each new kernel, has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from hftctl.plan.change import Spec
+from hftctl.tuning.boot import entries, grub
+from hftctl.tuning.boot.command_line import BYTES_MAX, checked, conflicts
+from hftctl.tuning.places.file import new, text_of
+from hftctl.tuning.setting import Argument, Setting, Situation, Skipped, Wish
+
+KNOB = "boot"
+TYPE_IT = {
+    "ostree": "rpm-ostree kargs {append}",
+    "unified-image": "write them into /etc/kernel/cmdline and build the image anew",
+    "": "hand them to the kernel in whatever way this machine boots",
+}
+
+
+def wishes(at: Situation, arguments: Sequence[Argument]) -> Iterator[Wish]:
+    """File settings for the boot loader that is there; nothing where no parameter is wanted."""
+    wanted = checked(dict.fromkeys(argument.text for argument in arguments))
+    if not wanted:
+        return
+    boot = at.facts.boot
+    if boot.loader not in {"grub", "bls", "systemd-boot"}:
+        way = TYPE_IT[boot.loader].format(append=" ".join(f"--append-if-missing={word}" for word in wanted))
+        yield Skipped("kernel command line", f"{boot.loader or 'no boot loader'} is not written by hftctl: {way}", KNOB)
+        return
+    why = f"the next boot has {' '.join(wanted)}"
+    if boot.loader == "grub":
+        yield Setting(f"folder:{grub.DROP_IN.rpartition('/')[0]}", {"folder": True}, "for the file below it", knob=KNOB)
+        text = grub.drop_in(wanted)
+        yield Setting(
+            f"file:{grub.DROP_IN}", new(at.host, text), "each new kernel gets them", knob=KNOB, needs_reboot=True
+        )
+        for path in boot.entries:
+            yield _edited(at, path, grub.config(_text(at, path), wanted), why)
+        return
+    if boot.loader == "bls":
+        text = entries.grub_defaults(_text(at, entries.DEFAULTS), wanted)
+        yield _edited(at, entries.DEFAULTS, text, "each new kernel gets them")
+    if at.host.exists(entries.KERNEL_DEFAULTS):
+        text = entries.kernel_defaults(_text(at, entries.KERNEL_DEFAULTS), wanted)
+        yield _edited(at, entries.KERNEL_DEFAULTS, text, "each new kernel gets them")
+    for path in boot.entries:
+        yield _edited(at, path, entries.entry(_text(at, path), wanted), why)
+
+
+def present(at: Situation) -> Iterator[tuple[str, str]]:
+    """File and each kernel command line in it, as others wrote it."""
+    reader = grub.lines if at.facts.boot.loader == "grub" else entries.lines
+    for path in at.facts.boot.entries:
+        for line in reader(_text(at, path)):
+            yield path, line
+
+
+def contradictions(at: Situation, wanted: Sequence[str]) -> list[str]:
+    """Words in boot entries that say something else; each with the file."""
+    found = [(path, word) for path, line in present(at) for word in conflicts(line, wanted)]
+    return list(dict.fromkeys(f"{word} in {path}" for path, word in found))
+
+
+def too_long(at: Situation, wanted: Sequence[str]) -> str:
+    for path, line in present(at):
+        whole = len(line) + sum(len(word) + 1 for word in wanted if word not in line.split())
+        if whole >= BYTES_MAX:
+            return f"the command line in {path} would have {whole} bytes; the kernel reads {BYTES_MAX - 1}"
+    return ""
+
+
+def _edited(at: Situation, path: str, text: str, why: str) -> Setting:
+    subject = f"file:{at.host.real(path)}"
+    before = at.base(subject)
+    spec: Spec = {**before, "text": text} if before is not None else new(at.host, text)
+    return Setting(subject, spec, why, knob=KNOB, needs_reboot=True)
+
+
+def _text(at: Situation, path: str) -> str:
+    return text_of(at.base(f"file:{at.host.real(path)}"))

@@ -1,0 +1,87 @@
+"""The kubelet's managers: whole CPUs for pods that ask for whole ones, from the node of their memory.
+
+Its configuration is changed line by line. A kubelet that finds the checkpoint of another policy does not start, so that file
+goes too; the refusal `kubelet-running` makes sure that it is stopped, and its node drained, before.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from hftctl.plan.change import Spec
+from hftctl.tuning import cpu_list
+from hftctl.tuning.places.file import text_of
+from hftctl.tuning.setting import Setting, Situation, Skipped, Wish
+
+CONFIG = "/var/lib/kubelet/config.yaml"
+CHECKPOINTS = {
+    "/var/lib/kubelet/cpu_manager_state": "cpuManagerPolicy",
+    "/var/lib/kubelet/memory_manager_state": "memoryManagerPolicy",
+}
+EVICTION_BYTES = 100 << 20  # memory.available, where evictionHard does not say
+UNITS = {"": 1, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "K": 10**3, "M": 10**6, "G": 10**9}
+
+
+class Kubelet:
+    name: ClassVar[str] = "kubelet"
+
+    def wishes(self, value: Any, why: str, at: Situation) -> Iterator[Wish]:
+        """`value`: {"cpuManagerPolicy": "static", ...}: keys of KubeletConfiguration with plain values."""
+        before = at.base(f"file:{CONFIG}")
+        if before is None:
+            yield Skipped("kubelet", f"no {CONFIG} here", self.name)
+            return
+        text = text_of(before)
+        wanted = {**value, "reservedSystemCPUs": f'"{cpu_list.shown(at.layout.housekeeping)}"'}
+        if value.get("memoryManagerPolicy") == "Static":
+            limit = f"{reserved_bytes(text) >> 20}Mi"
+            wanted["reservedMemory"] = json.dumps([{"numaNode": at.facts.nodes[0].number, "limits": {"memory": limit}}])
+        for key, wish in wanted.items():
+            text = with_key(text, key, str(wish))
+        spec: Spec = {**before, "text": text}
+        risk = "pods that ask for whole CPUs leave fewer to all others"
+        yield Setting(f"file:{CONFIG}", spec, why, risk=risk, knob=self.name)
+        yield from self._checkpoints(value, at)
+
+    def _checkpoints(self, value: Mapping[str, Any], at: Situation) -> Iterator[Wish]:
+        for path, key in CHECKPOINTS.items():
+            state = at.base(f"file:{path}")
+            if state is None or key not in value:
+                continue
+            try:
+                policy = json.loads(text_of(state)).get("policyName", "")
+            except ValueError:
+                policy = ""
+            if policy.lower() != str(value[key]).lower():
+                yield Setting(
+                    f"file:{path}",
+                    None,
+                    f"of the policy {policy or 'before'}: with it the kubelet would not start",
+                    knob=self.name,
+                )
+
+
+def with_key(text: str, key: str, value: str) -> str:
+    """A key of the first level with a plain value; what stood below it goes."""
+    line = f"{key}: {value}"
+    found = re.search(rf"^{key}:.*(?:\n(?:[ \t]+|-[ \t]).*)*$", text, re.MULTILINE)
+    if found:
+        return text[: found.start()] + line + text[found.end() :]
+    return f"{text.rstrip()}\n{line}\n"
+
+
+def reserved_bytes(text: str) -> int:
+    """kubeReserved + systemReserved + the hard eviction threshold: reservedMemory has to be exactly that."""
+    total = 0
+    for key in ("kubeReserved", "systemReserved"):
+        total += _quantity(text, key, "memory")
+    return total + (_quantity(text, "evictionHard", "memory.available") or EVICTION_BYTES)
+
+
+def _quantity(text: str, section: str, key: str) -> int:
+    block = re.search(rf"^{section}:(.*(?:\n[ \t]+.*)*)", text, re.MULTILINE)
+    found = re.search(rf'{re.escape(key)}["\']?:\s*["\']?(\d+)(Ki|Mi|Gi|K|M|G)?["\']?', block[1]) if block else None
+    return int(found[1]) * UNITS[found[2] or ""] if found else 0

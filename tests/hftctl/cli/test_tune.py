@@ -1,0 +1,96 @@
+"""hftctl tune on a tree: what is said, what the documents hold, how each command ends."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.hftctl.cli.conftest import Hftctl
+from tests.hftctl.tuning.machines import SMALL
+from tests.hftctl.tuning.trees import build, snapshot
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return build(tmp_path / "desk3", SMALL)
+
+
+def test_a_host_from_facts_to_revert(root: Path, hftctl_: Hftctl) -> None:
+    at = ("--root", str(root))
+    before = snapshot(root)
+    assert hftctl_("tune", "facts", *at, "-o", "json").document("TuneFacts")["facts"]["host_name"] == "desk3"
+    planned = hftctl_("tune", "plan", "latency", *at, "-o", "json")
+    assert planned.code == 3
+    made = planned.document("TunePlan")
+    assert (made["layout"]["isolated"], made["refused"]) == ([1, 3], [])
+    assert {one["text"] for one in made["arguments"]} >= {"nohz_full=1,3"}
+    assert snapshot(root) == before
+
+    dry = hftctl_("tune", "apply", "latency", *at, "--dry-run", "-o", "json").document("TuneResult")
+    assert (dry["result"], snapshot(root) == before) == ("planned", True)
+    done = hftctl_("tune", "apply", "latency", *at, "--yes", "-o", "json")
+    assert (done.code, done.document("TuneResult")["result"]) == (0, "ready")
+    assert hftctl_("tune", "plan", *at).code == 0
+    verified = hftctl_("tune", "verify", *at, "-o", "json")
+    assert verified.code == 3
+    assert {one["answer"] for one in verified.document("TuneVerification")["verdicts"]} == {"ok", "pending-reboot"}
+
+    started = time.monotonic()
+    shown = hftctl_("tune", "show", *at, "-o", "json").document("TuneShow")
+    assert time.monotonic() - started < 1
+    assert (shown["profile"], shown["interrupted"]) == ("latency", "")
+    assert shown["remembered"] > 30
+    back = hftctl_("tune", "revert", *at, "--yes")
+    assert back.code == 0
+    assert "places changed" in back.out
+    assert snapshot(root) == before
+
+
+def test_a_refusal_names_its_codes_and_how_to_force_them(root: Path, hftctl_: Hftctl) -> None:
+    ended = hftctl_("tune", "apply", "latency", "--isolate", "3", "--root", str(root), "--yes", "-o", "json")
+    assert ended.code == 7
+    error = ended.document("Error")
+    assert error["refusals"] == ["sibling-split"]
+    assert "--force=sibling-split" in error["hint"]
+
+
+def test_without_a_terminal_a_yes_is_needed(root: Path, hftctl_: Hftctl) -> None:
+    ended = hftctl_("tune", "apply", "latency", "--root", str(root))
+    assert ended.code == 2
+    assert f"hftctl tune apply latency --root {root} --yes" in ended.err
+    assert "isolated 1,3, housekeeping 0,2" in ended.err
+
+
+def test_a_container_says_what_it_is(root: Path, hftctl_: Hftctl) -> None:
+    (root / ".dockerenv").touch()
+    assert hftctl_("tune", "plan", "--root", str(root)).code == 3
+    ended = hftctl_("tune", "apply", "--root", str(root), "--yes")
+    assert ended.code == 7
+    assert "this is a container (docker): the kernel belongs to the host [plan-only]" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("plan", "fast"), "no host profile is named 'fast'; there are: latency,"),
+        (("plan", "--only", "magic"), "no knob is named 'magic'; there are: sysctl,"),
+        (("plan", "--isolate", "2-3n"), "'2-3n' is no list of CPUs"),
+        (("revert", "--force", "cpu0-isolated", "--yes"), "a revert can be forced over foreign-edit only"),
+    ],
+)
+def test_what_is_typed_wrong_is_told(root: Path, hftctl_: Hftctl, words: tuple[str, ...], message: str) -> None:
+    ended = hftctl_("tune", *words, "--root", str(root))
+    assert ended.code == 2
+    assert message in ended.err
+
+
+def test_a_folder_that_is_not_there(hftctl_: Hftctl) -> None:
+    assert hftctl_("tune", "plan", "--root", "/nowhere").code == 13
+
+
+def test_what_was_captured_is_planned_like_the_host_itself(root: Path, tmp_path: Path, hftctl_: Hftctl) -> None:
+    copy = tmp_path / "copy"
+    first = hftctl_("tune", "facts", "--root", str(root), "--capture", str(copy), "-o", "json").document("TuneFacts")
+    assert hftctl_("tune", "facts", "--root", str(copy), "-o", "json").document("TuneFacts") == first

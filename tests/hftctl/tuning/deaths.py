@@ -1,0 +1,160 @@
+"""Kills apply and revert at each of their system calls; `python -m tests.hftctl.tuning.deaths` does it at every one."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.hftctl.tuning.driving import apply, plan, revert
+from tests.hftctl.tuning.machines import SMALL
+from tests.hftctl.tuning.trees import build, snapshot
+
+CALLS = (
+    "open", "write", "pwrite", "ftruncate", "fsync", "fchmod", "fchown", "setxattr", "close", "rename", "unlink", "rmdir",
+    "mkdir", "symlink", "chmod",
+)  # fmt: skip
+WRITES = ("write", "pwrite")
+PROFILE = "latency"
+
+
+@dataclass
+class Outcome:
+    calls: int = 0  # that the whole command makes
+    tried: int = 0
+    lost: list[str] = field(default_factory=list)
+
+
+def place(fallback: Path) -> Path:
+    memory = Path("/dev/shm")
+    return Path(tempfile.mkdtemp(dir=memory, prefix="hftctl-deaths-")) if os.access(memory, os.W_OK) else fallback
+
+
+def hook(at: int, *, torn: bool) -> list[int]:
+    """From now on this process counts its calls, and ends itself at the `at`-th one (0: never)."""
+    count = [0]
+
+    def dying(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any, **named: Any) -> Any:
+            if torn and name not in WRITES:
+                return real(*given, **named)
+            count[0] += 1
+            if count[0] == at:
+                if torn:
+                    handle, data, *rest = given
+                    real(handle, data[: len(data) // 2], *rest)
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*given, **named)
+
+        return call
+
+    for name in CALLS:
+        setattr(os, name, dying(name, getattr(os, name)))
+    return count
+
+
+def child(command: Callable[[Path], object], root: Path, at: int, *, torn: bool) -> int:
+    """How many calls it made; -1 when it died as it was to."""
+    inner, outer = os.pipe()
+    process = os.fork()
+    if process == 0:
+        try:
+            os.close(inner)
+            count = hook(at, torn=torn)
+            command(root)
+            os.write(outer, str(count[0]).encode())
+        except BaseException as error:
+            os.write(outer, f"failed: {error!r}".encode())
+        os._exit(0)
+    os.close(outer)
+    with os.fdopen(inner) as pipe:
+        said = pipe.read()
+    _, status = os.waitpid(process, 0)
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+        return -1
+    if not said.isdecimal():
+        raise AssertionError(said or f"ended with {status}")
+    return int(said)
+
+
+def rounds(folder: Path, verb: str, *, torn: bool, step: int = 1, first: int = 1) -> Outcome:
+    """For each death: a second one while it is taken back, then a revert to its end; and, after a death of apply, an apply
+    to its end instead."""
+    try:
+        return _rounds(folder, verb, torn=torn, step=step, first=first)
+    finally:
+        if folder.parent == Path("/dev/shm"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _rounds(folder: Path, verb: str, *, torn: bool, step: int, first: int) -> Outcome:
+    pristine = build(folder / "pristine", SMALL)
+    tuned = folder / "tuned"
+    shutil.copytree(pristine, tuned, symlinks=True)
+    apply(tuned, PROFILE)
+    before, after = snapshot(pristine), snapshot(tuned)
+    start, command = (pristine, lambda root: apply(root, PROFILE)) if verb == "apply" else (tuned, revert)
+    outcome = Outcome()
+    work = folder / "work"
+
+    def fresh(source: Path) -> Path:
+        shutil.rmtree(work, ignore_errors=True)
+        shutil.copytree(source, work, symlinks=True)
+        return work
+
+    outcome.calls = child(command, fresh(start), 0, torn=torn)
+    for at in range(first, outcome.calls + 1, step):
+        outcome.tried += 1
+        if child(command, fresh(start), at, torn=torn) != -1:
+            outcome.lost.append(f"{verb} did not die at {at}")
+            continue
+        second = 1 + (at * 37) % max(outcome.calls, 1)
+        if verb == "apply" and at % 2:
+            apply(work, PROFILE)
+            if snapshot(work) != after or plan(work).plan.pending:
+                outcome.lost.append(
+                    f"after a death at call {at} of apply an apply led elsewhere: {differing(after, work)}"
+                )
+        child(revert, work, second, torn=torn)
+        revert(work)
+        if snapshot(work) != before:
+            outcome.lost.append(f"after a death at call {at} of {verb}: {differing(before, work)}")
+    return outcome
+
+
+def differing(wanted: dict[str, Any], root: Path) -> list[str]:
+    found = snapshot(root)
+    return sorted(name for name in {*wanted, *found} if wanted.get(name) != found.get(name))[:5]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--report", type=Path, help="write what was seen to this file")
+    given = parser.parse_args()
+    lines, bad = [], 0
+    for verb in ("apply", "revert"):
+        for torn in (False, True):
+            started = time.monotonic()
+            outcome = rounds(place(Path(tempfile.gettempdir())), verb, torn=torn)
+            bad += len(outcome.lost)
+            how = "half written" if torn else "between calls"
+            whole, took = outcome.tried - len(outcome.lost), f"{time.monotonic() - started:.0f} s"
+            lines.append(f"| {verb} | {how} | {outcome.calls} | {outcome.tried} | {whole} | {took} |")
+            sys.stdout.write("\n".join([lines[-1], *outcome.lost]) + "\n")
+            sys.stdout.flush()
+    if given.report:
+        head = "| killed | how | calls | deaths | byte-exact after it | took |\n|---|---|---|---|---|---|\n"
+        given.report.write_text("# Deaths while tuning\n\n" + (__doc__ or "") + "\n\n" + head + "\n".join(lines) + "\n")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""Tuning on a real kernel, and that a plan writes nothing: needs root, unshare and strace."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+ROOT = Path(__file__).parents[2]
+WRITES = re.compile(
+    r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC|^\S+ (?:rename|unlink|rmdir|mkdir|symlink|link|chmod|fchmod|chown|fchown|truncate|mknod|setxattr)"
+)
+HARMLESS = re.compile(r'"/dev/(?:null|tty)"|"/proc/self/|SOCK_|pipe')
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="needs root and unshare")
+def test_a_real_kernel_is_tuned_and_put_back() -> None:
+    command = ["unshare", "--net", "--mount", "--propagation", "private", sys.executable, "-m", "tests.lab.tune_host"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    seen = json.loads(done.stdout)
+    assert seen["sysctl"][0]["differing"] == seen["sysctl"][0]["changed"]
+    assert -9 in seen["kills"][0]["ends"]
+    assert {one["what"]: one["got"] for one in seen["places"]}["node0/2048"]["pages"] >= 16
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
+@pytest.mark.parametrize("words", [("plan", "latency"), ("show",), ("facts",)], ids=" ".join)
+def test_what_only_looks_opens_nothing_for_writing(tmp_path: Path, words: tuple[str, ...]) -> None:
+    trace = tmp_path / "trace"
+    command = [
+        "strace",
+        "-f",
+        "-qq",
+        "-e",
+        "trace=%file,fchmod,fchown",
+        "-o",
+        str(trace),
+        sys.executable,
+        "-m",
+        "hftctl",
+        "tune",
+        *words,
+    ]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert done.returncode in {0, 3}, done.stderr
+    calls = trace.read_text().splitlines()
+    assert len(calls) > 500
+    assert [line for line in calls if WRITES.search(line) and not HARMLESS.search(line)] == []
