@@ -9,7 +9,7 @@ from typing import Any
 
 from hftctl import paths
 from hftctl.errors import HftctlError
-from hftctl.operations import machine
+from hftctl.operations import host_contract, machine
 from hftctl.operations.deploy import make_release
 from hftctl.operations.standing import open_target
 from hftctl.run import run
@@ -23,6 +23,7 @@ def examine(profile: Mapping[str, Any]) -> Iterator[Finding]:
     """`profile`: resolved; its ports are those that are looked at."""
     yield from machine.findings(paths.home())
     yield user_namespace()
+    yield from host_contract.findings(profile)
     release = make_release(profile)
     for finding in open_target(release.target, release.deployment).preflight(release):
         if finding.subject != "disk":  # said above, against the recommendation

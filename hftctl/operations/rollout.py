@@ -17,6 +17,7 @@ from typing import Any
 
 from hftctl.errors import HftctlError, Inconclusive, Interrupted, Refused
 from hftctl.operations import bake
+from hftctl.operations.host_contract import findings as needed
 from hftctl.operations.request import Request
 from hftctl.operations.standing import endpoint_of, last_revision
 from hftctl.operations.terms import Confirm, Intention, RolloutResult
@@ -83,7 +84,7 @@ def roll(target: Target, release: Release, request: Request) -> RolloutResult:
 
 def refuse_early(target: Target, release: Release) -> tuple[Finding, ...]:
     """Raise Refused for what would stop the release; return the warnings."""
-    findings = tuple(target.preflight(release))
+    findings = (*target.preflight(release), *(needed(release.profile) if target.name == "local" else ()))
     problems = [finding for finding in findings if finding.level == "problem"]
     if problems:
         raise Refused(

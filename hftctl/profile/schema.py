@@ -157,6 +157,29 @@ class Rollout(Section):
     )
 
 
+class Host(Section):
+    """The machines it stands on. `hftctl tune` reads this; deploys only check `needs`."""
+
+    profile: Literal["", "latency", "latency-extreme", "throughput", "virtual-machine", "kubernetes-node"] = Field(
+        default="",
+        description="host profile that hftctl tune applies to the inventory; empty: the one that fits each host",
+    )
+    needs: list[Literal["numa", "dpdk", "af-xdp", "sse4.2", "avx2", "avx512", "neon"]] = Field(
+        default=[],
+        max_length=7,
+        description="what the host must be able to do; a deploy is refused where something is missing",
+    )
+    inventory: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.@:%-]{0,254}$")]] = Field(
+        default=[], max_length=1000, description="hosts to tune, as ssh names them: desk3, ana@10.0.0.7"
+    )
+    wave: int = Field(
+        default=1,
+        ge=1,
+        le=100,
+        description="hosts that are tuned at the same time; the first of all is always tuned alone",
+    )
+
+
 class Instrument(Section):
     """What can be traded."""
 
@@ -228,6 +251,7 @@ class Profile(Section):
         "it is needed",
     )
     rollout: Rollout = Field(default=Rollout(), description="how changes are rolled out")
+    host: Host = Field(default=Host(), description="the machines it stands on")
     accounts: list[Account] = Field(
         min_length=1,
         max_length=10_000,
