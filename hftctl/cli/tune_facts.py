@@ -36,8 +36,9 @@ def facts(
       hftctl tune facts --capture ./desk3 -o json
     """
     from hftctl.operations.host import look
+    from hftctl.operations.tune_capture import capture_host
 
-    found = look(root, capture_to=capture)
+    found = look(root) if capture is None else capture_host(root, capture)
     if format_ is Format.JSON:
         output.document("TuneFacts", {"facts": asdict(found), "plan_only": found.plan_only})
     else:

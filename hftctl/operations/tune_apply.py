@@ -75,6 +75,8 @@ def apply(
     started = time.monotonic()
     host = open_host(root)
     state = HostState(host)
+    if boot and state.applied is not None:
+        asked = replace(asked, forced=state.applied.forced)
     made = compute(host, state, asked)
     if boot and state.applied is None and state.journal.unsettled() is None:
         return TuneResult("apply", made.facts.host_name, "unchanged", Plan(()), cause="nothing is applied on this host")
@@ -217,6 +219,7 @@ def _standing(made: TunePlan, unchangeable: set[str], state: HostState) -> Appli
         profile=made.asked.profile,
         isolate=made.asked.isolate,
         only=made.asked.only,
+        forced=made.asked.forced,
         layout=made.layout.shown,
         arguments=tuple(one.text for one in made.wanted.arguments),
         settings=tuple(

@@ -15,6 +15,7 @@ from pathlib import Path
 
 PIECE_BYTES, PIECES_MAX = 64 << 10, 128  # a larger read of /proc/sys is refused for want of memory
 LINKS_MAX = 16
+ENVIRONMENT = "/proc/1/environ"
 
 
 class Host:
@@ -55,6 +56,16 @@ class Host:
     def read(self, path: str) -> str | None:
         data = self.read_bytes(path)
         return None if data is None else data.decode(errors="replace").strip()
+
+    def variable(self, name: str) -> str:
+        """A variable of process 1, empty where it has none. Nothing else of its environment is kept in a captured tree."""
+        kept, self.captured = self.captured, None
+        data = self.read_bytes(ENVIRONMENT) or b""
+        self.captured = kept
+        found = re.search(rb"(?:^|\0)(" + re.escape(name.encode()) + rb"=([^\0]*))", data)
+        if found and kept is not None:
+            kept[ENVIRONMENT] = found[1]
+        return found[2].decode(errors="replace") if found else ""
 
     def number(self, path: str, default: int = 0) -> int:
         text = self.read(path)
@@ -120,5 +131,9 @@ def capture(host: Host, folder: Path) -> int:
             continue
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(data or b"")
+        if host.at(path).exists():
+            place.chmod(
+                host.at(path).stat().st_mode & 0o777 | 0o600
+            )  # what others may not read there, they may not here
         files += 1
     return files

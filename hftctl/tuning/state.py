@@ -39,6 +39,7 @@ class Applied:
     profile: str
     isolate: str  # as it was asked for; empty: computed
     only: tuple[str, ...]
+    forced: tuple[str, ...]  # codes of refusals: a start of the machine asks nobody again
     layout: str  # for people
     arguments: tuple[str, ...]  # of the kernel's command line
     settings: tuple[Standing, ...]
@@ -95,5 +96,5 @@ def _applied(path: Path) -> Applied | None:
         raise DamageFound(
             f"{path} is damaged: {error}", hint="put it aside; hftctl tune apply writes it anew"
         ) from error
-    lists = {name: tuple(read[name]) for name in ("only", "arguments", "unchangeable")}
+    lists = {name: tuple(read[name]) for name in ("only", "forced", "arguments", "unchangeable")}
     return Applied(**{**read, **lists, "settings": tuple(Standing(**one) for one in read["settings"])})

@@ -67,9 +67,8 @@ def _container(host: Host) -> str:
         return "docker"
     if host.exists("/run/.containerenv"):
         return "podman"
-    found = re.search(rb"(?:^|\0)container=([^\0]+)", host.read_bytes("/proc/1/environ") or b"")
-    if found:
-        return found[1].decode(errors="replace")
+    if said := host.variable("container"):
+        return said
     groups = host.read("/proc/1/cgroup") or ""
     return "kubernetes" if "kubepods" in groups else "docker" if "/docker/" in groups else ""
 

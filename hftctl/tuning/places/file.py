@@ -28,6 +28,8 @@ class File:
             if stat.S_ISLNK(found.st_mode):
                 return {"link": str(path.readlink())}
             data = path.read_bytes()
+            if host.captured is not None:
+                host.captured[where] = data
         except FileNotFoundError:
             return None
         spec = {**content(data), "mode": stat.S_IMODE(found.st_mode), "uid": found.st_uid, "gid": found.st_gid}

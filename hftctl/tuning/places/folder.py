@@ -22,7 +22,7 @@ class Folder:
             found = host.at(where).stat()
         except FileNotFoundError:
             return None
-        return {"folder": True} if stat.S_ISDIR(found.st_mode) else None
+        return {"folder": True} if host.exists(where) and stat.S_ISDIR(found.st_mode) else None
 
     def write(self, host: Host, where: str, spec: Spec | None, live: Spec | None) -> None:
         path = host.at(where)

@@ -91,6 +91,15 @@ def test_a_folder_that_is_not_there(hftctl_: Hftctl) -> None:
 
 
 def test_what_was_captured_is_planned_like_the_host_itself(root: Path, tmp_path: Path, hftctl_: Hftctl) -> None:
+    (root / "proc/1/environ").write_bytes(b"PASSWORD=secret\0container=\0")
+    (root / "boot/grub/grub.cfg").chmod(0o600)
     copy = tmp_path / "copy"
     first = hftctl_("tune", "facts", "--root", str(root), "--capture", str(copy), "-o", "json").document("TuneFacts")
     assert hftctl_("tune", "facts", "--root", str(copy), "-o", "json").document("TuneFacts") == first
+    plans = [
+        hftctl_("tune", "plan", "latency-extreme", "--root", str(one), "-o", "json").document("TunePlan")
+        for one in (root, copy)
+    ]
+    assert plans[0] == plans[1]
+    assert not [path for path in copy.rglob("*") if path.is_file() and b"secret" in path.read_bytes()]
+    assert (copy / "boot/grub/grub.cfg").stat().st_mode & 0o077 == 0

@@ -1,0 +1,28 @@
+"""A host as a tree of files that plans can be computed from elsewhere: all that any host profile looks at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hftctl.errors import Refused
+from hftctl.operations.host import open_host
+from hftctl.operations.tune_plan import Asked, compute
+from hftctl.tuning.facts.model import Facts
+from hftctl.tuning.host import capture
+from hftctl.tuning.host_profiles.catalog import PROFILES
+from hftctl.tuning.state import HostState
+
+
+def capture_host(root: Path, folder: Path) -> Facts:
+    """Writes below `folder` only. What hftctl remembers of the host stays there: the copy is one that nothing is applied to."""
+    host = open_host(root)
+    state = HostState(host)
+    host.captured = {}
+    made = [compute(host, state, Asked(name)) for name in PROFILES]
+    try:
+        capture(host, folder)
+    except OSError as error:
+        raise Refused(
+            f"cannot write the capture to {folder}: {error.strerror}", hint="choose another folder"
+        ) from error
+    return made[0].facts
