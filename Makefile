@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help setup deploy test lint lab crash local-long promises fresh-long bench docs clean
+.PHONY: help setup deploy test lint lab crash tune-long local-long promises fresh-long bench docs clean
 
 help:
 	@echo "make deploy      install, build the engine, bring the stack up on this machine, prove it with an order"
@@ -12,6 +12,7 @@ help:
 	@echo "make lint        ruff, mypy, import-linter"
 	@echo "make lab         tests with real faults; needs root, strace, tmux"
 	@echo "make crash       seeded kill rounds, long form; writes docs/reports/crash.md"
+	@echo "make tune-long   dies at every system call of tune apply and revert; writes docs/reports/tune.md"
 	@echo "make local-long  every fault and change in its long form, some hours; writes docs/reports/local-long.md"
 	@echo "make promises    both captured days and a minute of load; writes docs/reports/promises.md"
 	@echo "make fresh-long  both commands on a bare Debian 12, in all forms; writes docs/reports/fresh.md"
@@ -44,6 +45,9 @@ lab: setup
 
 crash: setup
 	$(BIN)/python -m tests.faults.crash --rounds 200 --report docs/reports/crash.md
+
+tune-long: setup
+	$(BIN)/python -m tests.hftctl.tuning.deaths --report docs/reports/tune.md
 
 local-long: setup
 	$(BIN)/python -m tests.lab.local_long

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hftctl.cli import output
 from hftctl.cli.options import Format, Output, Profile, Yes
 from hftctl.cli.tune_options import Force
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hftctl.operations.fleet import HostOutcome
 
 
 class Verb(StrEnum):
@@ -77,23 +82,21 @@ def hosts(
     _end(verb, outcomes, as_json=format_ is Format.JSON)
 
 
-def _end(verb: Verb, outcomes: object, *, as_json: bool) -> None:
-    from collections.abc import Sequence
-    from typing import cast
-
+def _end(verb: Verb, outcomes: Sequence[HostOutcome], *, as_json: bool) -> None:
+    from hftctl.cli.confirm import command_with
     from hftctl.errors import ChangesPending, HftctlError, NotFound, NotReverted
-    from hftctl.operations.fleet import HostOutcome, bad
+    from hftctl.operations.fleet import bad
 
-    wrong = bad(found := cast("Sequence[HostOutcome]", outcomes))
+    wrong = bad(outcomes)
     error: HftctlError | None = None
     if wrong and verb in {Verb.APPLY, Verb.REVERT}:
-        stands = sum(one.result in {"ready", "unchanged"} for one in found)
+        stands = sum(one.result in {"ready", "unchanged"} for one in outcomes)
         error = NotReverted(
-            f"cannot {verb.value} on all hosts: {wrong[0].host}: {wrong[0].message}; {stands} of {len(found)} are done",
-            hint=f"mend that host and go on: hftctl tune hosts {verb.value}",
+            f"cannot {verb.value} on all hosts: {wrong[0].host}: {wrong[0].message}; {stands} of {len(outcomes)} are done",
+            hint=f"mend that host and go on: {command_with()}",
         )
     elif wrong:
         error = NotFound(f"cannot look at {wrong[0].host}: {wrong[0].message}")
-    elif any(one.result in {"pending", "differs"} for one in found):
+    elif any(one.result in {"pending", "differs"} for one in outcomes):
         error = ChangesPending("not every host is as wanted")
     output.ended(error, as_json=as_json)
