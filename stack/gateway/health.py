@@ -24,9 +24,7 @@ from stack.wire.frames import PROTOCOL
 router = APIRouter(dependencies=OPEN, tags=["operations"])
 
 STATUS_TIMEOUT_S = 0.5
-HISTORY_TIMEOUT_S = (
-    1.0  # who asks how we are waits 2 s at most, and a PostgreSQL that hangs must not cost them the answer
-)
+HISTORY_TIMEOUT_S = 1.0  # who asks how we are waits 2 s at most, and gets an answer while PostgreSQL hangs
 _READY: dict[int | str, dict[str, Any]] = {200: {"model": Health}, **errors(503)}
 
 

@@ -306,7 +306,7 @@ cdef class Writer:
         return taken
 
     def chain_before(self, uint64_t end, long long limit):
-        """What EventReader.chain_before gives, at a thirtieth of the time: replies to cancels and replaces wait for it."""
+        """What EventReader.chain_before gives, at a tenth of the time: replies to cancels and replaces wait for it."""
         cdef uint64_t at = end
         cdef long long count = 0
         cdef const Event* event

@@ -117,12 +117,12 @@ def strike(stack: Stack, verb: str, point: str, way: str) -> Kill:
     if verb == "destroy":
         stack.deploy()
     else:
-        this.problems += _not_whole(stack, before)
+        this.problems += not_whole(stack, before)
     this.took_s = time.monotonic() - began
     return this
 
 
-def _not_whole(stack: Stack, before: int) -> list[str]:
+def not_whole(stack: Stack, before: int) -> list[str]:
     status = stack.status()
     problems = (
         [] if status["state"] == "ready" and not status["rollout"] else [f"{status['state']}: {status['message']}"]

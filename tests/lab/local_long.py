@@ -42,6 +42,8 @@ PARTS = (
     Part("stores", "PostgreSQL and Valkey away for a minute each, 10,000,000 rows later", "tests.faults.stores"),
     Part("changes", "every change of a running stack under load", "tests.faults.changes"),
     Part("boundaries", "hftctl killed at every entry of a rollout's journal", "tests.faults.boundaries"),
+    Part("any-moment", "hftctl ended at any moment, alone or two at once", "tests.faults.hasty --rounds 60"),
+    Part("many-orders", "an account with few orders among 5,000,000 of a day", "tests.stack.persister.many_orders"),
     Part("memory", "every component's memory over an hour of load", "benchmarks.memory"),
 )
 

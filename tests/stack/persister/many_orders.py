@@ -1,6 +1,6 @@
 """An account with a handful of orders among millions of one day: how long PostgreSQL takes to list them.
 
-    python -m tests.stack.persister.many_orders [--orders N]
+    python -m tests.stack.persister.many_orders [--orders N] [--report FILE]
 
 Fills a PostgreSQL of its own through the persister's own encoders and transaction, then asks as a gateway does.
 """
@@ -99,31 +99,40 @@ def longest_s(database: Postgres) -> float:
     return asyncio.run(ask())
 
 
+def measured(database: Postgres, orders: int) -> tuple[bool, list[str]]:
+    began = time.monotonic()
+    rare = fill(database, orders, 30)
+    filled_s, asked_s = time.monotonic() - began, longest_s(database)
+    with connect(database) as connection:
+        found = [row[0] for row in connection.execute("SELECT orders_of(0, 'rare', 0, 0, 1000)")]
+        (size,) = connection.execute("SELECT pg_total_relation_size('orders_of_accounts')").fetchone() or (0,)
+    return found == rare, [
+        f"- {orders} orders of one day, {len(rare)} of them the rare account's, written in {filled_s:.0f} s",
+        f"- longest question of a gateway: {1e3 * asked_s:.1f} ms; PostgreSQL gives one up after {STATEMENT_MS_MAX} ms",
+        f"- the lists take {size / orders:.1f} bytes an order",
+        f"- the rare account's list is {'exact' if found == rare else f'WRONG: {found[:50]}'}",
+    ]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.stack.persister.many_orders")
     parser.add_argument("--orders", type=int, default=5_000_000)
-    orders = parser.parse_args().orders
+    parser.add_argument("--report", type=Path)
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="m") as folder:
         server = PostgresServer(Path(folder))
         try:
             database = server.settings("postgres")
             with connect(database) as connection:
                 migrate(connection, load())
-            began = time.monotonic()
-            rare = fill(database, orders, 30)
-            print(
-                f"{orders} orders of one day, {len(rare)} of them the rare account's: {time.monotonic() - began:.0f} s"
-            )
-            print(f"longest question {1e3 * longest_s(database):.1f} ms; {STATEMENT_MS_MAX} ms are allowed")
-            with connect(database) as connection:
-                found = [row[0] for row in connection.execute("SELECT orders_of(0, 'rare', 0, 0, 1000)")]
-                size = connection.execute("SELECT pg_total_relation_size('orders_of_accounts')").fetchone()
-            print(
-                f"lists take {size[0] / orders if size else 0:.1f} bytes an order; the rare account's are {found == rare}"
-            )
-            return 0 if found == rare else 1
+            exact, lines = measured(database, options.orders)
         finally:
             server.stop()
+    text = "\n".join(["# An account with few orders among many", "", *lines, ""])
+    if options.report:
+        options.report.write_text(text)
+    print(text)
+    return 0 if exact else 10
 
 
 if __name__ == "__main__":
