@@ -16,8 +16,9 @@ import typer
 from hftctl import paths
 from hftctl.cli import output
 from hftctl.cli.light import ReaderLeft
-from hftctl.errors import HftctlError, Interrupted, NotReverted, UsageError
+from hftctl.errors import HftctlError, Interrupted, NotFound, NotReverted, UsageError
 
+NO_RIGHTS = {errno.EACCES, errno.EPERM}
 DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 LEFT = (ReaderLeft, BrokenPipeError)
 
@@ -82,9 +83,14 @@ def _surroundings(error: BaseException) -> HftctlError | None:
         Path.cwd()
     except FileNotFoundError:
         return UsageError("the working directory does not exist any more", hint="cd to one that does")
+    where = f" {error.filename}" if error.filename else ""
+    if error.errno in NO_RIGHTS:
+        return NotFound(
+            f"cannot use{where}: {error.strerror}; what was begun stays as it is",
+            hint="run as its owner, or set HFTCTL_HOME to a folder of yours",
+        )
     if error.errno not in DISK_TROUBLE:
         return None
-    where = f" {error.filename}" if error.filename else ""
     return NotReverted(
         f"cannot write{where}: {error.strerror}; what was begun stays as it is",
         hint="mend the disk, then see how to go on: hftctl status",

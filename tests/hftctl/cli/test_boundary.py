@@ -172,6 +172,14 @@ def test_a_disk_that_takes_nothing_is_no_bug_of_ours(capsys: pytest.CaptureFixtu
     )
 
 
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
+def test_rights_that_we_have_not_are_no_bug_of_ours(capsys: pytest.CaptureFixture[str], number: int) -> None:
+    ended = guarded(capsys, PermissionError(number, os.strerror(number), "/home/ana/hftctl/local/lock"))
+    assert ended.code == 13
+    assert f"cannot use /home/ana/hftctl/local/lock: {os.strerror(number)}" in ended.err
+    assert "run as its owner" in ended.err
+
+
 def test_a_working_directory_that_is_gone_is_said(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
