@@ -16,6 +16,7 @@ from pathlib import Path
 from setuptools import Extension, setup
 
 DEBUG = os.environ.get("ENGINE_DEBUG") == "1"
+HEADERS = ("engine", "hftctl/tuning/probe")
 MODULES = sorted(str(path) for folder in ("engine", "stack", "hftctl") for path in Path(folder).rglob("*.pyx"))
 
 
@@ -42,14 +43,14 @@ def extensions() -> list[Extension]:
         return []
     from Cython.Build import cythonize
 
-    headers = [str(path) for path in Path("engine").glob("*.h")]
+    headers = [str(path) for folder in HEADERS for path in Path(folder).glob("*.h")]
     return cythonize(
         [
             Extension(
                 source.removesuffix(".pyx").replace(os.sep, "."),
                 [source],
                 depends=headers,
-                include_dirs=["engine"],
+                include_dirs=list(HEADERS),
                 define_macros=[("ENGINE_DEBUG", "1")]
                 if DEBUG
                 else [("CYTHON_INLINE", "inline __attribute__((always_inline))")],

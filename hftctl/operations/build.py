@@ -16,7 +16,7 @@ from hftctl.plan.execute import Progress
 from hftctl.release import code_artifacts
 from hftctl.run import run
 
-PACKAGES = ("engine", "stack")
+PACKAGES = ("engine", "stack", "hftctl")
 BUILD_TIMEOUT_S = 900.0
 
 
