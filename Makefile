@@ -21,7 +21,7 @@ help:
 
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml setup.py $(wildcard engine/*.pyx engine/*.pxd engine/*.h stack/*/*.pyx stack/*/*.pxd hftctl/tuning/*/*.pyx hftctl/tuning/*/*.pxd hftctl/tuning/*/*.h)
+$(STAMP): pyproject.toml setup.py $(wildcard engine/*.pyx engine/*.pxd engine/*.h stack/*/*.pyx stack/*/*.pxd hftctl/tuning/*/*.pyx hftctl/tuning/*/*.pxd hftctl/tuning/*/*.h hftctl/tuning/rehearse/guest/init.c)
 	@command -v $(PYTHON) >/dev/null || { echo "there is no '$(PYTHON)' on the PATH; install Python 3.11 or newer, or name one: make PYTHON=/usr/bin/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "hftctl needs Python 3.11 or newer, and this is $$($(PYTHON) --version); name another: make PYTHON=/usr/bin/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }

@@ -6,6 +6,7 @@ ENGINE_DEBUG=1 builds with bounds checks and invariants after every command.
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -14,9 +15,23 @@ import tempfile
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 DEBUG = os.environ.get("ENGINE_DEBUG") == "1"
 HEADERS = ("engine", "hftctl/tuning/probe")
+GUEST = Path("hftctl/tuning/rehearse/guest/init")
+GUEST_SOURCE = GUEST.with_suffix(".c")
+GUEST_FLAGS = (
+    "-Os",
+    "-s",
+    "-static",
+    "-nostdlib",
+    "-ffreestanding",
+    "-fno-pie",
+    "-no-pie",
+    "-fno-stack-protector",
+    "-Wall",
+)
 MODULES = sorted(str(path) for folder in ("engine", "stack", "hftctl") for path in Path(folder).rglob("*.pyx"))
 
 
@@ -33,6 +48,22 @@ def compiler() -> str | None:
             [*command, f"-I{include}", "-fsyntax-only", str(source)], stderr=subprocess.DEVNULL, check=False
         )
     return command[0] if done.returncode == 0 else None
+
+
+class Build(build_ext):
+    """The extensions, and the first program of a rehearsal's guest: no shared object, but a whole x86-64 program that
+    links against nothing."""
+
+    def run(self) -> None:
+        super().run()
+        command = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()
+        target = GUEST if self.inplace else Path(self.build_lib, GUEST)
+        if platform.machine() != "x86_64" or (
+            target.is_file() and target.stat().st_mtime >= GUEST_SOURCE.stat().st_mtime
+        ):
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run([*command, *GUEST_FLAGS, str(GUEST_SOURCE), "-o", str(target)], check=True)
 
 
 def extensions() -> list[Extension]:
@@ -72,4 +103,4 @@ def extensions() -> list[Extension]:
 
 
 # One compiler per processor: half the minute that an install takes on two of them.
-setup(ext_modules=extensions(), options={"build_ext": {"parallel": os.cpu_count() or 1}})
+setup(ext_modules=extensions(), cmdclass={"build_ext": Build}, options={"build_ext": {"parallel": os.cpu_count() or 1}})

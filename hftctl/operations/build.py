@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import sys
 import sysconfig
@@ -17,6 +18,7 @@ from hftctl.release import code_artifacts
 from hftctl.run import run
 
 PACKAGES = ("engine", "stack", "hftctl")
+GUEST_SOURCE = "tuning/rehearse/guest/init.c"  # of hftctl: a program of its own, see setup.py
 BUILD_TIMEOUT_S = 900.0
 
 
@@ -50,6 +52,11 @@ def stale() -> list[str]:
             built = list(source.parent.glob(f"{source.stem}.*.so"))
             if not built or max(path.stat().st_mtime for path in built) < newest:
                 found.append(f"{folder.name}/{source.relative_to(folder)}")
+    source = package_folder("hftctl") / GUEST_SOURCE
+    if platform.machine() == "x86_64" and source.is_file():
+        program = source.with_suffix("")
+        if not program.is_file() or program.stat().st_mtime < source.stat().st_mtime:
+            found.append(f"hftctl/{GUEST_SOURCE}")
     return found
 
 
