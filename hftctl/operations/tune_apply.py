@@ -153,12 +153,12 @@ def _apply(state: HostState, made: TunePlan, progress: Report, started: float) -
         failure = run_changes(state, running, "apply", made.facts.host_name, interrupts)
         if failure is None:
             state.record(_standing(made, actuator.unchangeable, state))
-            state.ledger.settled({subject: actuator.read(subject) for subject in rollout.touched})
+            _settle(state, actuator, rollout)
             state.journal.end("ready")
             return _result(made, "ready", started)
         actuator.expect(rollout.baseline)
         left = running.revert(failure)
-        state.ledger.settled({subject: actuator.read(subject) for subject in rollout.touched})
+        _settle(state, actuator, rollout)
         state.journal.end("failed" if left else "reverted", failure.cause)
     return replace(_result(made, "failed" if left else "reverted", started), cause=failure.cause, left=left)
 
@@ -175,10 +175,16 @@ def _roll_back(state: HostState, progress: Report) -> None:
         left = execution(state, actuator, before, progress, interrupts).revert(
             Failure(before.verb, f"{before.verb} of {before.why} was interrupted")
         )
-    state.ledger.settled({subject: actuator.read(subject) for subject in before.touched})
+    _settle(state, actuator, before)
     state.journal.end("failed" if left else "reverted", "taken back at the next start")
     if left:
         raise NotReverted(f"cannot take back what was interrupted: {'; '.join(left)}", hint="hftctl tune revert")
+
+
+def _settle(state: HostState, actuator: HostActuator, rollout: Rollout) -> None:
+    """Also what it was to change and did not come to: nothing of ours stands there."""
+    subjects = {*rollout.touched, *(change.subject for change in rollout.changes)}
+    state.ledger.settled({subject: actuator.read(subject) for subject in subjects})
 
 
 def begin(state: HostState, verb: str, why: str, changes: Sequence[Change]) -> Rollout:

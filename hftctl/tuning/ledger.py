@@ -43,12 +43,15 @@ class Ledger:
         self.save()
 
     def settled(self, now: Mapping[str, Spec | None]) -> None:
-        """After an apply went through: only what stands now was written by us; what is as it was before is not ours."""
+        """After an apply ended: of all that we were to write only what stands is ours; what is as it was before is not."""
         for subject, live in now.items():
-            if subject in self.origins:
-                self.origins[subject].written = [live]
-                if live == self.origins[subject].before:
-                    del self.origins[subject]
+            origin = self.origins.get(subject)
+            if origin is None:
+                continue
+            if live == origin.before:
+                del self.origins[subject]
+            elif live in origin.written:
+                origin.written = [live]
         self.save()
 
     def forget(self, subjects: Iterable[str]) -> None:
