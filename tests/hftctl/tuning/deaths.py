@@ -138,12 +138,13 @@ def differing(wanted: dict[str, Any], root: Path) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--report", type=Path, help="write what was seen to this file")
+    parser.add_argument("--step", type=int, default=1, help="die at each so-manieth call only")
     given = parser.parse_args()
     lines, bad = [], 0
     for verb in ("apply", "revert"):
         for torn in (False, True):
             started = time.monotonic()
-            outcome = rounds(place(Path(tempfile.gettempdir())), verb, torn=torn)
+            outcome = rounds(place(Path(tempfile.gettempdir())), verb, torn=torn, step=given.step)
             bad += len(outcome.lost)
             how = "half written" if torn else "between calls"
             whole, took = outcome.tried - len(outcome.lost), f"{time.monotonic() - started:.0f} s"
