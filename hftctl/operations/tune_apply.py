@@ -24,6 +24,7 @@ from hftctl.tuning.places.registry import place
 from hftctl.tuning.state import Applied, HostState, Standing
 
 WAIT_S = 10.0  # for a place to read as written
+AT_A_START = ("plan-only", "cpu-absent", "memory-short")  # the others are about files, which a start leaves alone
 RIGHTS = "root is needed to change the host"
 
 
@@ -82,7 +83,7 @@ def apply(
         return TuneResult("apply", made.facts.host_name, "unchanged", Plan(()), cause="nothing is applied on this host")
     if _nothing_to_do(state, made):
         return _result(made, "unchanged", started)
-    _refuse(made)
+    _refuse(made, boot=boot)
     if dry_run:
         return _result(made, "planned", started)
     need_rights(host)
@@ -103,7 +104,7 @@ def apply(
         again = compute(host, state, asked)
         if not boot and again.plan.pending != made.plan.pending and not confirm(again):
             raise Refused("tune apply was declined; nothing was changed")
-        _refuse(again)
+        _refuse(again, boot=boot)
         return _apply(state, _only_runtime(again) if boot else again, progress, started)
 
 
@@ -122,21 +123,22 @@ def _nothing_to_do(state: HostState, made: TunePlan) -> bool:
     return not made.plan.pending and same and state.journal.unsettled() is None
 
 
-def _refuse(made: TunePlan) -> None:
-    if not made.against:
+def _refuse(made: TunePlan, *, boot: bool) -> None:
+    against = [one for one in made.against if not boot or one.code in AT_A_START]
+    if not against:
         return
-    said = "; ".join(f"{one.message} [{one.code}]" for one in made.against)
+    said = "; ".join(f"{one.message} [{one.code}]" for one in against)
     error = Refused(
         f"cannot tune {made.facts.host_name}: {said}",
-        hint="; ".join(f"{one.fix} (or --force={one.code})" if one.forceable else one.fix for one in made.against),
+        hint="; ".join(f"{one.fix} (or --force={one.code})" if one.forceable else one.fix for one in against),
     )
-    error.details = {"refusals": [one.code for one in made.against]}  # type: ignore[attr-defined]
+    error.details = {"refusals": [one.code for one in against]}  # type: ignore[attr-defined]
     raise error
 
 
 def _only_runtime(made: TunePlan) -> TunePlan:
     changes = tuple(change for change in made.plan.changes if not place(change.subject)[0].lasting)
-    return replace(made, plan=Plan(changes))
+    return replace(made, plan=Plan(changes), foreign=())
 
 
 def _apply(state: HostState, made: TunePlan, progress: Report, started: float) -> TuneResult:

@@ -201,6 +201,17 @@ def test_a_start_writes_again_what_no_file_keeps(small: Path) -> None:
     assert apply(small, boot=True).result == "unchanged"
 
 
+def test_a_start_leaves_files_alone_whoever_edited_them(small: Path) -> None:
+    apply(small, "latency")
+    (small / "etc/default/irqbalance").write_text("IRQBALANCE_BANNED_CPULIST=2\n")
+    (small / "etc/sysctl.conf").write_text("vm.swappiness = 99\n")
+    (small / "proc/irq/8/smp_affinity_list").write_text("0-3\n")
+    assert apply(small, boot=True).result == "ready"
+    assert read(small, "proc/irq/8/smp_affinity_list") == "0,2\n"
+    assert read(small, "etc/default/irqbalance") == "IRQBALANCE_BANNED_CPULIST=2\n"
+    assert [one.partition(" ")[0] for one in revert(small).left] == ["file:/etc/default/irqbalance"], "it is remembered"
+
+
 def test_a_start_without_a_profile_does_nothing(small: Path) -> None:
     before = snapshot(small)
     assert apply(small, boot=True).cause == "nothing is applied on this host"
