@@ -23,7 +23,7 @@ from hftctl.tuning.places.kernel_value import KernelValue
 from hftctl.tuning.places.pages import HugePages
 
 HFTCTL = [sys.executable, "-m", "hftctl", "tune"]
-KILLS = 12
+KILLS = 8
 COPIED = ("osrelease", "hostname", "arch", "random/boot_id")
 KHUGEPAGED = "/sys/kernel/mm/transparent_hugepage/khugepaged/defrag"
 
