@@ -35,8 +35,11 @@ ENDS = {
 }
 LONGEST_S = 8.0  # a command takes about so long here; a later moment finds it ended
 KILLED, HELD = -9, 6
-UNBEGUN = -15  # SIGTERM before it had read its command line
-DOCUMENTED = {0, 1, 4, 5, 6, 7, 8, 12, 13, 130, KILLED, UNBEGUN}
+ENDED = {
+    -2,
+    -15,
+}  # Python's own way with a Ctrl-C that met it in an `exec`, which shells show as 130; SIGTERM outside a rollout
+DOCUMENTED = {0, 1, 4, 5, 6, 7, 8, 12, 13, 130, KILLED, *ENDED}
 
 
 @dataclass
