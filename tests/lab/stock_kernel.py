@@ -33,7 +33,11 @@ def vmlinuz(meta: str = "linux-image-cloud-amd64") -> Path:
     images = sorted(folder.glob("boot/vmlinuz-*"))
     if not images:
         folder.mkdir(exist_ok=True)
-        said("apt-get", "-q", "download", found[1], cwd=folder)
+        try:
+            said("apt-get", "-q", "download", found[1], cwd=folder)
+        except subprocess.CalledProcessError:  # a list of packages that is older than the archive
+            said("apt-get", "-q", "update")
+            said("apt-get", "-q", "download", found[1], cwd=folder)
         (package,) = folder.glob("*.deb")
         said("dpkg-deb", "-x", str(package), str(folder))
         package.unlink()

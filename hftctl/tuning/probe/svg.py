@@ -13,7 +13,7 @@ from hftctl.tuning.probe.picture import nanoseconds
 from hftctl.tuning.probe.report import CpuReport
 
 WIDTH, HEIGHT = 860, 480
-LEFT, RIGHT, TOP, BOTTOM = 74, 24, 64, 56
+LEFT, RIGHT, TOP, BOTTOM = 80, 36, 72, 56
 LEGEND_LINE = 18
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#636363")
 STYLE = """
@@ -58,7 +58,7 @@ def draw(title: str, subtitle: str, series: Sequence[tuple[str, CpuReport]]) -> 
     parts.append(
         f'<text class="quiet" x="{plot_right}" y="{plot_bottom + 38}" text-anchor="end">a step takes longer than</text>'
     )
-    parts.append(f'<text class="quiet" x="{LEFT - 66}" y="{TOP - 8}">per second</text>')
+    parts.append(f'<text class="quiet" x="{LEFT - 8}" y="{TOP - 12}" text-anchor="end">per second</text>')
     for index, (name, cpu, curve_) in enumerate(curves):
         colour = COLOURS[index % len(COLOURS)]
         dash = ' stroke-dasharray="5 4"' if name.startswith("before") else ""
@@ -79,11 +79,11 @@ def curve(cpu: CpuReport) -> Iterator[tuple[float, float]]:
 
 
 def _path(points: Sequence[tuple[float, float]], bottom: float) -> str:
-    """Steps: the rate holds up to the next duration that was seen, and after the longest one there is nothing."""
+    """Stairs: behind each duration that was seen, the rate falls to that of the longer ones, and holds up to the next."""
     if not points:
         return ""
     parts = [f"M{points[0][0]:.1f} {points[0][1]:.1f}"]
-    parts += [f"H{x:.1f}V{y:.1f}" for x, y in points[1:]]
+    parts += [f"V{y:.1f}H{x:.1f}" for x, y in points[1:]]
     return "".join([*parts, f"V{bottom:.1f}"])
 
 
@@ -97,6 +97,8 @@ def _round(value_ns: float) -> str:
 
 
 def _rate(decade: int) -> str:
+    if decade >= 6:
+        return f"{10 ** (decade - 6):,} M"
     return f"{10**decade:,}" if decade >= 0 else f"{10.0**decade:g}"
 
 

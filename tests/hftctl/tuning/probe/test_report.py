@@ -113,6 +113,10 @@ def test_the_svg_is_one_and_its_curves_fall():
     assert svg.draw("t", "s", [("CPU 1", cpu(1, {}))])
 
 
+def test_a_curve_falls_behind_what_was_seen_and_not_before_the_next():
+    assert svg._path([(10, 1), (20, 5)], 9) == "M10.0 1.0V5.0H20.0V9.0"
+
+
 @pytest.mark.parametrize(
     ("one", "said"),
     [
