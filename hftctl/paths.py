@@ -121,6 +121,14 @@ class Layout:
     def postgres(self, shard: int) -> Path:
         return self.data / f"postgres-{shard}"
 
+    def aside(self, id_: str) -> Path:
+        """What a restore puts in the place of `data`, and after that what stood there."""
+        return self.root / f"data.aside-{id_}"
+
+    def asides(self) -> list[Path]:
+        """Oldest first."""
+        return sorted(self.root.glob("data.aside-*"))
+
     def partition(self, partition: int) -> Path:
         """Holds journal/, events/ and snapshots/ of one engine."""
         return self.data / f"partition-{partition}"

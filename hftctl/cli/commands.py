@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from hftctl.cli import (
+    backup,
     beside,
     book,
     build,
@@ -55,6 +56,7 @@ def register(app: typer.Typer) -> None:
     app.command()(halting.halt)
     app.command()(halting.resume)
     app.command()(drain.drain)
+    app.add_typer(backup.app, name="backup")
     app.command()(status.history)
     app.add_typer(tune.app, name="tune")
     app.command()(running.destroy)

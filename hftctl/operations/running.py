@@ -60,10 +60,9 @@ def stop(
         return StopResult(target.deployment, target.name, "stop", "planned", plan, time.monotonic() - started)
     confirm_(confirm, intention)
     with _saying_how_to_go_on(target, "stop"), target.lock(intention.verb, wait_s=lock_wait_s):
-        _begin(target, "stop")
-        _say(progress, target, "applying", "stopping all components, the public door first", started)
-        target.stop()
-        target.journal().end("stopped")
+        with record_stop(target):
+            _say(progress, target, "applying", "stopping all components, the public door first", started)
+            target.stop()
         _say(progress, target, "ready", "stopped; everything on disk is kept", started)
     return StopResult(target.deployment, target.name, "stop", "stopped", plan, time.monotonic() - started)
 
@@ -106,6 +105,14 @@ def destroy(
         target.remove(data=data)
         _say(progress, target, "ready", "destroyed", started)
     return StopResult(target.deployment, target.name, "destroy", "destroyed", plan, time.monotonic() - started, data)
+
+
+@contextmanager
+def record_stop(target: Target) -> Iterator[None]:
+    """A stop inside is one that was asked for: `status` says stopped, not failed."""
+    _begin(target, "stop")
+    yield
+    target.journal().end("stopped")
 
 
 @contextmanager

@@ -18,17 +18,17 @@ from stack.matcher.journal_read import Damage, check_follows
 def check_links(directory: Path, partition: int, until: Point) -> None:
     """Raises Damage and OSError."""
     path = segment_path(directory, 1)
-    header = _header(path)
+    header = segment_header(path)
     check_follows(path, header, partition, 0, header.chain, 0)
     for number in range(2, until.segment + 1):
         following = segment_path(directory, number)
-        next_header = _header(following)
-        chain = _chain_after(path, header, next_header.first_sequence - 1)
+        next_header = segment_header(following)
+        chain = chain_after(path, header, next_header.first_sequence - 1)
         check_follows(following, next_header, partition, next_header.first_sequence - 1, chain, header.epoch)
         path, header = following, next_header
 
 
-def _header(path: Path) -> SegmentHeader:
+def segment_header(path: Path) -> SegmentHeader:
     try:
         with path.open("rb") as file:
             return SegmentHeader.decode(file.read(HEADER_BYTES))
@@ -38,7 +38,7 @@ def _header(path: Path) -> SegmentHeader:
         raise Damage(f"{path} offset 0: {error}") from None
 
 
-def _chain_after(path: Path, header: SegmentHeader, last: int) -> int:
+def chain_after(path: Path, header: SegmentHeader, last: int) -> int:
     """The chain after the segment's record of sequence `last`."""
     if last == header.first_sequence - 1:
         return header.chain

@@ -9,10 +9,11 @@ import shutil
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 from hftctl.errors import Failed, NotFound
-from hftctl.paths import layout, make_folder, write_atomic
+from hftctl.paths import Layout, layout, make_folder, write_atomic
 from hftctl.plan.actuator import Readiness
 from hftctl.plan.change import Change, Op, Spec, State
 from hftctl.plan.journal import RolloutJournal
@@ -46,9 +47,10 @@ class LocalTarget:
 
     name = "local"
 
-    def __init__(self, deployment: str) -> None:
+    def __init__(self, deployment: str, home: Path | None = None) -> None:
+        """`home`: another state home than ours, for one that stands beside it for a while."""
         self.deployment = deployment
-        self.layout = layout(deployment)
+        self.layout = layout(deployment) if home is None else Layout(home / deployment)
 
     # what is wanted, what is there
 
@@ -249,7 +251,7 @@ class LocalTarget:
         place = self.layout
         folders = [place.run, place.config, place.logs, place.revisions]
         if data:
-            folders += [place.data, place.secrets]
+            folders += [place.data, place.secrets, *place.asides()]
         for folder in folders:
             going = folder.with_name(f".{folder.name}.removed")
             if going.exists():

@@ -1,0 +1,1 @@
+"""What backups are on a store: objects named by their content, manifests that make them one backup. Knows no target."""
