@@ -210,6 +210,26 @@ def test_a_full_store_keeps_what_it_has(saved, tmp_path):
         libc.umount(os.fsencode(folder))
 
 
+def test_a_drill_that_is_stopped_or_killed_leaves_nothing(saved, taken, home):
+    argv = [sys.executable, "-m", "hftctl", "backup", "drill", "-p", saved.name, "--store", str(taken[0])]
+    reports = len(list((taken[0] / saved.name / "drills").iterdir()))
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        saved.until(lambda: any(".beside-" in str(one) for one in left_beside(home)[1:]), "something runs beside")
+        process.send_signal(number)
+        _, told = process.communicate(timeout=60)
+        if number == signal.SIGTERM:
+            assert process.returncode == 130 and "what it had brought up is gone, nothing else was touched" in told, (
+                told
+            )
+        else:
+            assert left_beside(home) != [], "nobody was left to end it"
+            assert verify(saved.name, store=taken[0]).error is None
+        assert left_beside(home) == []
+    assert len(list((taken[0] / saved.name / "drills").iterdir())) == reports
+    assert saved.order().status_code == 201
+
+
 def test_a_killed_backup_does_not_exist_and_costs_the_next_one_nothing(saved, tmp_path):
     folder = tmp_path / "store"
     folder.mkdir()

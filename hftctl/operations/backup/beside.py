@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from hftctl import paths
-from hftctl.errors import HftctlError
+from hftctl.errors import HftctlError, Interrupted
 from hftctl.operations.request import Prover, Request
 from hftctl.operations.rollout import new_id, roll
 from hftctl.operations.terms import Report, RolloutResult
@@ -104,7 +104,10 @@ class Beside:
     def bring_up(self, why: str, prove: Prover, report: Report) -> RolloutResult:
         timeout_s = float(self.release.profile["rollout"]["timeout_s"])
         asked = Request("restore", why, prove, report=report, timeout_s=timeout_s, bake=False)
-        return roll(self.target, self.release, asked)
+        try:
+            return roll(self.target, self.release, asked)
+        except Interrupted as error:  # its words are about a deployment that is gone in a moment
+            raise KeyboardInterrupt from error
 
     def stop(self) -> None:
         self.target.stop()
