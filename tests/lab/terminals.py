@@ -26,7 +26,8 @@ PATIENCE_S = 60
 HFTCTL = (sys.executable, "-m", "hftctl")
 ESCAPE = re.compile(r"\x1b[^m]*?[A-Za-z]|[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f]")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-COPIED = re.compile(r"\s*(hint|fix|repair|curl)\b|\s+(or |hftctl )")  # commands stay whole, so that they can be copied
+# commands stay whole, so that they can be copied; here they begin with HFTCTL
+COPIED = re.compile(r"\s*(hint|fix|repair|curl)\b|\s+(or |(\S+ -m )?hftctl )")
 
 
 @dataclass(frozen=True)
