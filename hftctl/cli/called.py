@@ -13,7 +13,7 @@ from pathlib import Path
 NAME = "hftctl"
 VERBS = (
     "apply|book|build|deploy|destroy|diff|doctor|drain|drift|events|exec|halt|history|load|logs|order|plan|profile|replay|"
-    "restart|resume|rollback|rollout|scale|start|status|stop"
+    "restart|resume|rollback|rollout|scale|start|status|stop|tune"
 )
 COMMAND = re.compile(rf"(?<![\w./-]){NAME}(?= (?:{VERBS})\b)")
 
