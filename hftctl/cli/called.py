@@ -10,17 +10,22 @@ import shutil
 import sys
 from pathlib import Path
 
+import typer
+
 NAME = "hftctl"
-VERBS = (
-    "apply|book|build|deploy|destroy|diff|doctor|drain|drift|events|exec|halt|history|load|logs|order|plan|profile|replay|"
-    "restart|resume|rollback|rollout|scale|start|status|stop|tune"
-)
-COMMAND = re.compile(rf"(?<![\w./-]){NAME}(?= (?:{VERBS})\b)")
 
 
 def typed(text: str) -> str:
     """The text with the commands in it as they can be typed here. For people; documents name `hftctl` wherever they are read."""
-    return COMMAND.sub(lambda _: program(), text) if NAME in text else text
+    return text if NAME not in text or program() == NAME else _commands().sub(lambda _: program(), text)
+
+
+@functools.cache
+def _commands() -> re.Pattern[str]:
+    from hftctl.cli.main import app  # which imports all that use this
+
+    names = getattr(typer.main.get_command(app), "commands", {})
+    return re.compile(rf"(?<![\w./-]){NAME}(?= (?:{'|'.join(names)})\b)")
 
 
 @functools.cache
