@@ -12,7 +12,7 @@ help:
 	@echo "make lint        ruff, mypy, import-linter"
 	@echo "make lab         tests with real faults; needs root, strace, tmux"
 	@echo "make crash       seeded kill rounds, long form; writes docs/reports/crash.md"
-	@echo "make tune-long   dies at every system call of tune apply and revert; writes docs/reports/tune.md"
+	@echo "make tune-long   tune apply and revert: deaths at every system call, reboots and power cuts; writes docs/reports/tune*.md"
 	@echo "make local-long  every fault and change in its long form, some hours; writes docs/reports/local-long.md"
 	@echo "make promises    both captured days and a minute of load; writes docs/reports/promises.md"
 	@echo "make fresh-long  both commands on a bare Debian 12, in all forms; writes docs/reports/fresh.md"
@@ -48,6 +48,7 @@ crash: setup
 
 tune-long: setup
 	$(BIN)/python -m tests.hftctl.tuning.deaths --report docs/reports/tune.md
+	$(BIN)/python -m tests.lab.tune_reboots --report docs/reports/tune-reboots.md
 
 local-long: setup
 	$(BIN)/python -m tests.lab.local_long
