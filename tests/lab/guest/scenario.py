@@ -32,8 +32,8 @@ for top in ("/etc", "/boot", "/usr/lib/systemd"):
             found[path] = [oct(state.st_mode), state.st_uid, state.st_gid, what]
 if "kernel" in sys.argv:
     moving = ("random/", "fs/dentry-state", "fs/inode-", "fs/file-nr", "ns_last_pid", "pty/nr", "fs/aio-nr", "nf_conntrack_count",
-              "perf_event_max_sample_rate", "perf_cpu_time_max", "vm/stat_refresh", "vm/compact_memory", "vm/drop_caches", "vm/user_reserve_kbytes",
-              "fs/quota", "tcp_fastopen_key", "stable_secret", "kernel/cad_pid")
+              "perf_event_max_sample_rate", "perf_cpu_time_max", "vm/stat_refresh", "vm/compact_memory", "vm/drop_caches",
+              "vm/user_reserve_kbytes", "fs/quota", "tcp_fastopen_key", "stable_secret", "kernel/cad_pid")
     for folder, _, names in os.walk("/proc/sys"):
         for name in names:
             path = os.path.join(folder, name)
