@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help setup deploy test lint lab crash tune-long local-long promises fresh-long bench docs clean
+.PHONY: help setup deploy test lint lab crash tune-long local-long promises docker-lab compose-long fresh-long bench docs clean
 
 help:
 	@echo "make deploy      install, build the engine, bring the stack up on this machine, prove it with an order"
@@ -15,6 +15,8 @@ help:
 	@echo "make tune-long   tune apply and revert: deaths at every system call, reboots and power cuts; writes docs/reports/tune*.md"
 	@echo "make local-long  every fault and change in its long form, some hours; writes docs/reports/local-long.md"
 	@echo "make promises    both captured days and a minute of load; writes docs/reports/promises.md"
+	@echo "make docker-lab  the stack on a real Docker engine; needs root, mmdebstrap, iptables, runc"
+	@echo "make compose-long  the stack on a real Docker engine, in its long form; writes docs/reports/compose.md"
 	@echo "make fresh-long  both commands on a bare Debian 12, in all forms; writes docs/reports/fresh.md"
 	@echo "make bench       the benchmarks"
 	@echo "make docs        the generated pages of docs/"
@@ -32,7 +34,7 @@ deploy: setup
 	$(BIN)/hftctl deploy local --yes
 
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not lab'
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not lab and not docker'
 
 lint: setup
 	$(BIN)/ruff check .
@@ -55,6 +57,12 @@ local-long: setup
 
 promises: setup
 	$(BIN)/python -m tests.lab.promises --report docs/reports/promises.md
+
+docker-lab: setup
+	$(BIN)/python -m pytest -m docker --durations=30
+
+compose-long: setup
+	$(BIN)/python -m tests.lab.docker.long --report docs/reports/compose.md
 
 docs: setup
 	$(BIN)/python -m hftctl.cli.reference

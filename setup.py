@@ -58,8 +58,11 @@ class Build(build_ext):
         super().run()
         command = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()
         target = GUEST if self.inplace else Path(self.build_lib, GUEST)
-        if platform.machine() != "x86_64" or (
-            target.is_file() and target.stat().st_mtime >= GUEST_SOURCE.stat().st_mtime
+        # The image of the services has no part of hftctl but its version.
+        if (
+            platform.machine() != "x86_64"
+            or not GUEST_SOURCE.is_file()
+            or (target.is_file() and target.stat().st_mtime >= GUEST_SOURCE.stat().st_mtime)
         ):
             return
         target.parent.mkdir(parents=True, exist_ok=True)

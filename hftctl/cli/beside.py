@@ -43,16 +43,17 @@ def exec_(
     if beside.unrecorded:
         output.say(f"{output.paint('warning:', '33', sys.stderr)} not recorded for events: {beside.unrecorded}")
     path = beside.surroundings.env.get("PATH", os.defpath)
-    program = shutil.which(command[0], path=path)
+    words = [*beside.surroundings.before, *command]
+    program = shutil.which(words[0], path=path)
     if program is None:
         raise NotFound(
-            f"cannot run {command[0]} beside {beside.component}: no program is called so, neither there nor in your PATH",
+            f"cannot run {words[0]} beside {beside.component}: no program is called so, neither there nor in your PATH",
             hint=f"install it, or give its whole path; a shell is there: hftctl exec {beside.component} -- sh",
         )
     try:
         os.chdir(beside.surroundings.folder)
         output.flush()
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and what is ignored stays so
-        os.execve(program, command, dict(beside.surroundings.env))  # noqa: S606 - this process becomes the command
+        os.execve(program, words, dict(beside.surroundings.env))  # noqa: S606 - this process becomes the command
     except OSError as error:
         raise NotFound(f"cannot run {program} in {beside.surroundings.folder}: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""Writes the pages of docs/ that come from the code: exit codes, commands, profiles. `python -m hftctl.cli.reference`."""
+"""Writes what comes from the code: pages of docs/, settings of plain `docker compose`. `python -m hftctl.cli.reference`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from typer.main import get_command
 
 from hftctl import errors
+from hftctl.paths import package_folder
 
 HEAD = "<!-- Written by `python -m hftctl.cli.reference`; a test fails when it is stale. -->\n"
 WITHOUT_CLASS = {0: "done, nothing to do, healthy"}
@@ -83,6 +84,14 @@ def profiles() -> str:
     )
 
 
+def settings() -> str:
+    """Of plain `docker compose`."""
+    from hftctl.profile.load import load
+    from hftctl.targets.compose.plain import configs
+
+    return configs(load("compose").values)
+
+
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
@@ -91,6 +100,7 @@ def main() -> None:
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "docs")
     for name, content in pages().items():
         (folder / name).write_text(content, encoding="utf-8")
+    (package_folder("stack") / "compose" / "configs.yaml").write_text(settings(), encoding="utf-8")
 
 
 if __name__ == "__main__":

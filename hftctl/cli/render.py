@@ -43,8 +43,10 @@ def show_take_down(verb: str, plan: Plan, data: bool, write: Callable[[str], Non
 
 def layout(revision: Revision | None) -> str:
     """Who owns the order socket: `engine` or `gateway`; empty where nothing stands."""
-    if revision is None or revision.release.target != "local":
+    if revision is None:
         return ""
+    if revision.release.target != "local":
+        return "gateway"
     from hftctl.targets.local.services import owns_door
 
     return "engine" if owns_door(revision.release.profile) else "gateway"

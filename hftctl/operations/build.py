@@ -7,8 +7,10 @@ import platform
 import shutil
 import sys
 import sysconfig
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hftctl.errors import Failed, NotFound
 from hftctl.operations.terms import Report, silent
@@ -28,6 +30,15 @@ class BuildResult:
     message: str
     artifacts: dict[str, str]
     duration_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    built: bool
+    reference: str
+    size_bytes: int
+    sbom: str  # CycloneDX, a file
+    duration_s: float
 
 
 def compiler() -> str | None:
@@ -87,3 +98,25 @@ def _now_fresh() -> None:
 
 def build_if_stale(*, progress: Report = silent) -> BuildResult | None:
     return build(progress=progress) if source_tree() is not None and compiler() is not None and stale() else None
+
+
+def build_image(
+    images: Mapping[str, Any],
+    *,
+    progress: Report = silent,
+    tag: str | None = None,
+    push: bool = False,
+    platforms: Sequence[str] = (),
+    ca_bundle: Path | None = None,
+    pip_config: Path | None = None,
+) -> ImageResult:
+    """Build the image of our services on the Docker engine, unless one of this content is there. `images`: of the profile."""
+    from hftctl.targets.compose import building
+
+    wanted = building.Wanted(
+        images, tag=tag, push=push, platforms=tuple(platforms), ca_bundle=ca_bundle, pip_config=pip_config
+    )
+    done = building.build(wanted, begun=lambda name: progress(Progress("images", "applying", f"building {name}", 0.0)))
+    if done.built:
+        progress(Progress("images", "ready", f"{done.reference}, {done.size_bytes / 1e6:.0f} MB", done.duration_s))
+    return ImageResult(done.built, done.reference, done.size_bytes, done.sbom, done.duration_s)

@@ -21,12 +21,18 @@ def make_release(profile: Mapping[str, Any], *, name: str | None = None, tag: st
     target = str(profile["target"])
     if tag is not None and target == "local":
         raise UsageError("--tag names images; the local target runs the code that is installed here")
+    if target == "compose":
+        from hftctl.targets.compose import images
+
+        artifacts = images.references(profile, tag=tag)
+    else:
+        artifacts = code_artifacts()
     return Release(
         deployment=name or str(profile["name"]),
         target=target,
         environment=str(profile["environment"]),
         profile=profile,
-        artifacts=code_artifacts(),
+        artifacts=artifacts,
         schema=schema_range(),
     )
 
@@ -56,7 +62,11 @@ def deploy(
 ) -> RolloutResult:
     """Bring the profile up, or to where it differs. Raises before the first write; after it, the result says all."""
     if not (no_build or asked.get("dry_run")):
-        build.build_if_stale(progress=asked.get("progress", silent))
+        if profile["target"] == "compose":
+            if tag is None:
+                build.build_image(profile["images"], progress=asked.get("progress", silent))
+        else:
+            build.build_if_stale(progress=asked.get("progress", silent))
     release = make_release(profile, name=name, tag=tag)
     how = request("deploy", why or f"deploy of profile {profile['name']}", release, asked)
     return roll(targets(release.target, release.deployment), release, how)

@@ -16,7 +16,7 @@ from hftctl.run import run
 from hftctl.targets.base import Finding
 
 PROBE_TIMEOUT_S = 20.0
-LATER = {"docker": "Docker Compose", "kubectl": "Kubernetes"}
+LATER = {"kubectl": "Kubernetes"}
 
 
 def examine(profile: Mapping[str, Any]) -> Iterator[Finding]:
@@ -30,7 +30,7 @@ def examine(profile: Mapping[str, Any]) -> Iterator[Finding]:
             yield finding
     for program, target in LATER.items():
         found = shutil.which(program)
-        note = f"the target {target} is not in this release; local needs none of it"
+        note = f"the target {target} is not in this release; others need none of it"
         yield Finding("ok", program, f"{found or 'not installed'}; {note}")
 
 

@@ -8,12 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Unpack
 
-from hftctl import paths
 from hftctl.errors import Interrupted
 from hftctl.operations.request import Asked, request
 from hftctl.operations.rollout import actor, new_id, roll
 from hftctl.operations.rollout import confirm as confirm_
-from hftctl.operations.standing import find_deployments, last_revision, open_standing, open_target, recorded, which
+from hftctl.operations.standing import kept, last_revision, open_standing, open_target, recorded, which
 from hftctl.operations.terms import Confirm, Intention, Report, RolloutResult, TargetFactory, accept, silent
 from hftctl.plan.change import Plan
 from hftctl.plan.diff import diff
@@ -82,8 +81,8 @@ def destroy(
     With `data`, what an earlier destroy had kept goes too. Killed anywhere, the same command ends it.
     """
     started = time.monotonic()
-    kept = data and name is not None and name not in find_deployments() and paths.layout(name).root.is_dir()
-    target = targets("local", str(name)) if kept else open_standing(which(name), targets=targets)
+    left_on = kept(name) if data else ""
+    target = targets(left_on, str(name)) if left_on else open_standing(which(name), targets=targets)
     plan, intention = _take_down("destroy", target, data=data)
     if dry_run:
         result = StopResult(

@@ -18,18 +18,38 @@ def open_target(target: str, deployment: str) -> Target:
         from hftctl.targets.local import LocalTarget
 
         return LocalTarget(deployment)
-    raise UsageError(f"cannot deploy to {target!r}: this version of hftctl knows the target 'local'")
+    if target == "compose":
+        from hftctl.targets.compose.driver import ComposeTarget
+
+        return ComposeTarget(deployment)
+    raise UsageError(f"cannot deploy to {target!r}: this version of hftctl knows the targets 'local' and 'compose'")
 
 
 def find_deployments() -> list[str]:
-    return paths.deployments()
+    """Of this machine, and of the Docker engine that is chosen."""
+    from hftctl.targets.compose import discovery
+
+    return sorted({*paths.deployments(), *discovery.deployments()})
+
+
+def kept(name: str | None) -> str:
+    """The target on which only data is left of a deployment; empty where none is."""
+    if name is None or name in find_deployments():
+        return ""
+    from hftctl.targets.compose import discovery
+
+    if paths.layout(name).root.is_dir():
+        return "local"
+    return "compose" if name in discovery.kept() else ""
 
 
 def which(name: str | None) -> str:
     """The deployment called so; without a name the only one. Several: refused, and listed."""
+    if name is not None and paths.check_name(name) in paths.deployments():
+        return name
     standing = find_deployments()
     if name is not None:
-        if paths.check_name(name) not in standing:
+        if name not in standing:
             listed = f"; there are: {', '.join(standing)}" if standing else "; none stands"
             hint = f"name one that stands: -p {standing[0]}" if standing else "bring one up: hftctl deploy local"
             raise NotFound(f"no deployment is named '{name}' in {paths.home()}{listed}", hint=hint)
@@ -81,6 +101,8 @@ def last_rollout(target: Target) -> str:
 
 
 def _target_of(deployment: str) -> str:
+    if deployment not in paths.deployments():
+        return "compose"
     try:
         return str(json.loads(paths.layout(deployment).release.read_bytes())["target"])
     except FileNotFoundError:

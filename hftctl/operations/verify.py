@@ -9,6 +9,7 @@ from typing import Any
 
 from hftctl import paths
 from hftctl.errors import DamageFound, Failed, NotFound
+from hftctl.operations.standing import open_standing
 from hftctl.run import Completed, run
 
 TIMEOUT_S = 3600.0
@@ -27,8 +28,7 @@ def owner(symbol: str, profile: Mapping[str, Any]) -> int:
 
 
 def replayed(deployment: str, partition: int, symbol: str) -> dict[str, Any]:
-    folder = paths.layout(deployment).partition(partition)
-    argv = [sys.executable, "-m", "stack.matcher.verify", "--data", str(folder), "--json"]
+    argv = _verifier(deployment, partition)
     done = _run([*argv, "--book", symbol])
     if done.returncode not in VERDICTS:  # damage may stand before the symbol's definition: then there is no book of it
         whole = _run(argv)
@@ -38,6 +38,14 @@ def replayed(deployment: str, partition: int, symbol: str) -> dict[str, Any]:
         raise Failed(f"the journal of partition {partition} could not be verified: {said[0]}")
     report: dict[str, Any] = json.loads(done.stdout)
     return report
+
+
+def _verifier(deployment: str, partition: int) -> list[str]:
+    """Where the journal is: on this machine, or beside the engine that writes it."""
+    words = ["-m", "stack.matcher.verify", "--json", "--data"]
+    if deployment in paths.deployments():
+        return [sys.executable, *words, str(paths.layout(deployment).partition(partition))]
+    return [*open_standing(deployment).surroundings(f"engine-{partition}").before, "python", *words, "../data"]
 
 
 def _run(argv: list[str]) -> Completed:

@@ -9,7 +9,6 @@ revert, however many interrupted attempts came before, leads back to the last st
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import time
 from collections.abc import Iterable, Mapping
@@ -18,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from hftctl.errors import DamageFound, Refused
-from hftctl.paths import make_folder, sync_folder, write_atomic
 from hftctl.plan.change import Change, Op, Spec
+from hftctl.plan.journal_file import JournalFile, LocalFile
 
 KEPT_BYTES = 1 << 20
 RESULTS = ("ready", "reverted", "failed", "stopped")
@@ -75,13 +74,14 @@ class Rollout:
 class RolloutJournal:
     """Append-only; see the module's page. Methods that write take effect on the rollout that `begin` opened."""
 
-    def __init__(self, path: Path, *, again: str = "hftctl deploy PROFILE") -> None:
-        """`again`: the command that compares everything anew, for whoever finds the file damaged."""
+    def __init__(self, path: Path, *, again: str = "hftctl deploy PROFILE", file: JournalFile | None = None) -> None:
+        """`again`: the command that compares everything anew, for whoever finds the file damaged. `path` is where a person finds
+        it, `file` where it is kept, if that is not on this machine."""
         self.path = path
         self._again = again
-        self._whole_bytes = (
-            -1
-        )  # how long the file is after our own last entry: then nobody else wrote, and it needs no reading
+        self._file = file or LocalFile(path)
+        # How long the file is after our own last entry: then nobody else wrote, and it needs no reading.
+        self._whole_bytes = -1
 
     # reading
 
@@ -188,17 +188,14 @@ class RolloutJournal:
     def end(self, result: str, message: str = "") -> None:
         assert result in RESULTS, result  # noqa: S101
         self._append({"entry": "end", "result": result, "time_ns": time.time_ns(), "message": message})
-        if self.path.stat().st_size > KEPT_BYTES:
+        if self._file.size() > KEPT_BYTES:
             self._compact()
 
     # the file
 
     def _entries(self) -> tuple[list[dict[str, Any]], int]:
         """All whole entries, and how many bytes they take."""
-        try:
-            data = self.path.read_bytes()
-        except FileNotFoundError:
-            return [], 0
+        data = self._file.read()
         entries: list[dict[str, Any]] = []
         good = 0
         while (end := data.find(b"\n", good)) >= 0:
@@ -222,27 +219,11 @@ class RolloutJournal:
         )
 
     def _append(self, entry: Mapping[str, Any]) -> None:
-        created = not self.path.exists()
-        known = not created and self.path.stat().st_size == self._whole_bytes
+        known = self._file.size() == self._whole_bytes
         good = self._whole_bytes if known else self._entries()[1]
-        if created:
-            make_folder(self.path.parent)
-        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            os.ftruncate(handle, good)
-            data = (
-                json.dumps({**entry, "time_ns": entry.get("time_ns", time.time_ns())}, separators=(",", ":")).encode()
-                + b"\n"
-            )
-            while data:
-                written = os.pwrite(handle, data, good)
-                data, good = data[written:], good + written
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        self._whole_bytes = good
-        if created:
-            sync_folder(self.path.parent)
+        line = json.dumps({**entry, "time_ns": entry.get("time_ns", time.time_ns())}, separators=(",", ":")).encode()
+        self._file.append(line + b"\n", good)
+        self._whole_bytes = good + len(line) + 1
 
     def _compact(self) -> None:
         """Keep the newest whole rollouts that fit into half the limit; the last one always stays."""
@@ -257,7 +238,7 @@ class RolloutJournal:
             if kept and sum(map(len, kept)) + len(block) > KEPT_BYTES // 2:
                 break
             kept.insert(0, block)
-        write_atomic(self.path, b"".join(kept), mode=0o600)
+        self._file.replace(b"".join(kept))
         self._whole_bytes = -1
 
 

@@ -31,6 +31,11 @@ def problems(profile: Profile) -> Iterator[Problem]:
     yield from _door(profile)
     yield from _ports(profile)
     yield from _partitions(profile)
+    if profile.target == "compose" and profile.order_entry == "engine":
+        yield Problem(
+            ("order_entry",),
+            "engine is of the target local, where a supervisor holds the engine's socket while it restarts; write gateway",
+        )
     if profile.engine.segment_bytes % 4096:
         yield Problem(("engine", "segment_bytes"), f"{profile.engine.segment_bytes} is not a multiple of 4096")
     if profile.rollout.bake_s and not profile.monitoring.enable_prometheus:

@@ -12,6 +12,7 @@ DecimalText = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,11})(\.[0-9]{1,12}
 Port = Annotated[int, Field(ge=1, le=65535)]
 SymbolRange = Annotated[str, Field(pattern=r"^[A-Z0-9](-[A-Z0-9])?$")]
 Environment = Literal["development", "staging", "production"]
+IMAGE = r"^[a-z0-9]([a-zA-Z0-9./:@_-]{0,254})$"
 
 
 class Section(BaseModel):
@@ -180,6 +181,30 @@ class Host(Section):
     )
 
 
+class Images(Section):
+    """Of the target compose: which images run. Our own is built from the sources and named by its content."""
+
+    base: str = Field(
+        default="python:3.13-slim-trixie",
+        pattern=IMAGE,
+        description="what our own image is built from: a Debian with Python 3.11 or newer (the build argument BASE_IMAGE)",
+    )
+    registry: str = Field(
+        default="",
+        pattern=r"^([A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9._/-]+)?)?$",
+        description="registry, and a path in it, that our own image is pushed to and named after; empty: it stays on the engine",
+    )
+    postgres: str = Field(
+        default="postgres:18", pattern=IMAGE, description="PostgreSQL, 15 or newer, as its official image is"
+    )
+    redis: str = Field(
+        default="valkey/valkey:9", pattern=IMAGE, description="Valkey or Redis, as their official images are"
+    )
+    nginx: str = Field(
+        default="nginx:1.31", pattern=IMAGE, description="nginx, 1.27.4 or newer, as its official image is"
+    )
+
+
 class Instrument(Section):
     """What can be traded."""
 
@@ -200,7 +225,9 @@ class Profile(Section):
     name: str = Field(
         pattern=r"^[a-z][a-z0-9-]{0,30}$", description="name, and of the deployment unless --name; default: the file's"
     )
-    target: Literal["local"] = Field(description="where it runs; local: processes on this machine")
+    target: Literal["local", "compose"] = Field(
+        description="where it runs; local: processes on this machine; compose: containers of a Docker engine"
+    )
     environment: Environment = Field(default="development", description="layer of settings under the profile")
     bind: str = Field(
         default="127.0.0.1",
@@ -220,6 +247,7 @@ class Profile(Section):
         default=False,
         description="take orders by binary sessions over TCP too, see docs/binary-session.md; needs no compiled engine",
     )
+    images: Images = Field(default=Images(), description="images, on the target compose")
     gateways: int = Field(default=1, ge=1, le=64, description="gateway processes")
     partitions: list[Partition] = Field(
         default=[Partition(ranges=["0-9", "A-Z"])],

@@ -87,6 +87,7 @@ class Surroundings:
 
     folder: Path
     env: Mapping[str, str]  # all of it; secrets among them
+    before: tuple[str, ...] = ()  # words in front of the command, where it runs elsewhere
 
 
 class Target(Actuator, Protocol):

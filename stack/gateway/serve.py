@@ -72,7 +72,7 @@ def _keys(settings: GatewaySettings) -> Keys | None:
 async def _serve(settings: GatewaySettings, keys: Keys | None) -> None:
     gateway = Gateway(settings, keys)
     quick = Quick(gateway) if Quick is not None else None
-    listener = listen(settings.socket)
+    listener, fresh = listen(settings.socket)
     server = _Server(
         uvicorn.Config(
             Application(gateway),
@@ -100,9 +100,18 @@ async def _serve(settings: GatewaySettings, keys: Keys | None) -> None:
         loop.add_signal_handler(number, stop)
     loop.add_signal_handler(signal.SIGHUP, gateway.reload_keys)
     gateway.start()
-    if (ready_fd := os.environ.pop(READY_FD, "")) and not await _take_over(gateway, int(ready_fd), server):
-        await gateway.close()
-        return
+    ready_fd = os.environ.pop(READY_FD, "")
+    if ready_fd or (fresh and _served(settings.socket)):
+        if not await _linked(gateway, server):
+            await gateway.close()
+            if fresh:
+                os.unlink(fresh)  # noqa: PTH108 - asyncio's rule forbids pathlib here
+            return
+        if ready_fd:
+            _tell(int(ready_fd))
+    if fresh:
+        # When it listens already: nginx never meets a name without a listener behind it.
+        os.rename(fresh, settings.socket)  # noqa: PTH104
     gc.collect()
     gc.freeze()  # what was imported lives as long as the process; a collection need not look at it again
     logger.info("listening at %s", settings.socket)
@@ -115,31 +124,43 @@ async def _serve(settings: GatewaySettings, keys: Keys | None) -> None:
     logger.info("stopped")
 
 
-async def _take_over(gateway: Gateway, ready_fd: int, server: _Server) -> bool:
-    """Wait until every engine is connected, then tell; until then the gateway before this one takes all requests."""
+async def _linked(gateway: Gateway, server: _Server) -> bool:
+    """Wait until every engine is connected; until then the gateway before this one takes all requests."""
     wanted = {partition.link.address: partition for partition in gateway.partitions.values()}
     logger.warning("waits for engines at %s; the gateway before this one serves meanwhile", ", ".join(wanted))
     while not all(partition.up for partition in wanted.values()):
         if server.should_exit:
             return False
         await asyncio.sleep(LOOK_S)
-    with contextlib.suppress(OSError):  # nobody waits for it any more: then it just serves
-        os.write(ready_fd, b"1")
-    os.close(ready_fd)
     return True
 
 
-def listen(path: str) -> socket.socket:
-    """The inherited socket, or a new one at `path` in place of what a killed process left there."""
+def _tell(ready_fd: int) -> None:
+    with contextlib.suppress(OSError):  # nobody waits for it any more: then it just serves
+        os.write(ready_fd, b"1")
+    os.close(ready_fd)
+
+
+def _served(path: str) -> bool:
+    """Whether another gateway listens there, as one in the container that this one's is to replace."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asked:
+        asked.settimeout(1.0)
+        try:
+            asked.connect(path)
+        except OSError:
+            return False
+    return True
+
+
+def listen(path: str) -> tuple[socket.socket, str]:
+    """The inherited socket; or a new one beside `path`, with its name, to be renamed when it shall be reached."""
     inherited = json.loads(os.environ.get(LISTEN_FDS, "{}"))
     if "http" in inherited:
-        return socket.socket(fileno=int(inherited["http"]))
+        return socket.socket(fileno=int(inherited["http"])), ""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     fresh = f"{path}.{os.getpid()}"
     Path(fresh).unlink(missing_ok=True)
     listener.bind(fresh)
     Path(fresh).chmod(0o600)
     listener.listen(BACKLOG)
-    # Renamed when it listens already: nginx never meets a name without a listener behind it.
-    Path(fresh).rename(path)
-    return listener
+    return listener, fresh

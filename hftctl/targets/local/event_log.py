@@ -23,6 +23,15 @@ ACTIONS = "hftctl.log"
 
 def write(path: Path, level: str, writer: str, message: str, fields: Mapping[str, Any]) -> None:
     """One line, whole or not at all: a single write, behind everybody else's."""
+    line = line_of(level, writer, message, fields)
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(handle, line)
+    finally:
+        os.close(handle)
+
+
+def line_of(level: str, writer: str, message: str, fields: Mapping[str, Any]) -> bytes:
     now = time.time()
     line = {
         "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1_000_000):06d}Z",
@@ -31,11 +40,7 @@ def write(path: Path, level: str, writer: str, message: str, fields: Mapping[str
         "message": message,
         "fields": dict(fields),
     }
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(handle, json.dumps(line).encode()[: LINE_BYTES_MAX - 1] + b"\n")
-    finally:
-        os.close(handle)
+    return json.dumps(line).encode()[: LINE_BYTES_MAX - 1] + b"\n"
 
 
 def note(logs: Path, event: str, component: str, message: str, actor: str) -> None:
@@ -52,7 +57,7 @@ class Events:
     def new(self) -> Iterator[Event]:
         for tail in self._tails:
             for text in tail.texts():
-                if (event := _event(text)) is not None:
+                if (event := event_of(text)) is not None:
                     yield event
 
     def close(self) -> None:
@@ -60,7 +65,7 @@ class Events:
             tail.close()
 
 
-def _event(text: str) -> Event | None:
+def event_of(text: str) -> Event | None:
     try:
         line = json.loads(text)
         fields = dict(line["fields"])

@@ -17,30 +17,32 @@ FORMAT = 1  # of both files; a higher one was written by a newer hftctl
 
 def revisions(layout: Layout) -> Sequence[Revision]:
     """Oldest first."""
-    found = []
-    for path in sorted(layout.revisions.glob("[0-9]*.json")):
-        try:
-            found.append(Revision.from_document(_document(path)))
-        except (ValueError, KeyError, TypeError) as error:
-            aside = shlex.join(["mv", str(path), f"{path}.damaged"])
-            raise DamageFound(f"revision file {path} is damaged: {error}", hint=f"move it away: {aside}") from error
-    return found
+    return [revision(path, path.read_bytes()) for path in sorted(layout.revisions.glob("[0-9]*.json"))]
+
+
+def revision(where: str | Path, data: bytes) -> Revision:
+    """`where` a person finds it. Raises DamageFound."""
+    try:
+        return Revision.from_document(_document(where, data))
+    except (ValueError, KeyError, TypeError) as error:
+        aside = shlex.join(["mv", str(where), f"{where}.damaged"])
+        raise DamageFound(f"revision file {where} is damaged: {error}", hint=f"move it away: {aside}") from error
 
 
 def record(layout: Layout, revision: Revision) -> None:
     make_folder(layout.revisions, mode=0o700)
-    write_atomic(layout.revisions / f"{revision.number:06d}.json", _text(revision.document()), mode=0o600)
+    write_atomic(layout.revisions / f"{revision.number:06d}.json", text(revision.document()), mode=0o600)
 
 
 def write_release(layout: Layout, release: Release) -> None:
     """With its hash, which gateways show: they need not be started anew when only others change."""
-    write_atomic(layout.release, _text({"hash": release.hash, **release.document()}), mode=0o600)
+    write_atomic(layout.release, text({"hash": release.hash, **release.document()}), mode=0o600)
 
 
 def read_release(layout: Layout) -> Release | None:
     """None before the first deploy."""
     try:
-        return Release.from_document(_document(layout.release))
+        return Release.from_document(_document(layout.release, layout.release.read_bytes()))
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
@@ -49,12 +51,12 @@ def read_release(layout: Layout) -> Release | None:
         ) from error
 
 
-def _text(document: dict[str, Any]) -> str:
+def text(document: dict[str, Any]) -> str:
     return json.dumps({"format": FORMAT, **document}, indent=1)
 
 
-def _document(path: Path) -> dict[str, Any]:
-    read: dict[str, Any] = json.loads(path.read_bytes())
+def _document(path: str | Path, data: bytes) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads(data)
     if not isinstance(read, dict):
         raise TypeError("it is no mapping")
     if int(read.get("format", FORMAT)) > FORMAT:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from hftctl.paths import Layout
@@ -45,11 +46,21 @@ NO_POST = 418  # never seen outside: how the addresses of orders hand other meth
 KEEPS_FROM = (1, 27, 4)  # the first nginx that leaves an idle connection open for a while when it is told to end
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where an nginx runs, as far as its configuration has to know."""
+
+    error_log: str
+    listen: str
+    user: str = ""  # of the workers; empty: who starts it
+
+
 def spec(profile: Mapping[str, Any], layout: Layout, binary: Binary, *, door: bool) -> Spec:
     program = binary.path
-    lines = list(_lines(profile, layout, door=door, keeps=binary.numbers >= KEEPS_FROM))
-    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
-    lines = [line.replace("@digest@", digest) for line in lines]
+    # As nobody the workers could not open the sockets, which are ours alone.
+    user = "root" if os.geteuid() == 0 else ""
+    place = Place(error_log=str(layout.logs / "nginx.log"), listen=_address(profile), user=user)
+    lines, digest = conf(profile, place, door=door, keeps=binary.numbers >= KEEPS_FROM)
     return {
         "files": {"nginx.conf": lines},
         "edge": digest,
@@ -73,6 +84,13 @@ def spec(profile: Mapping[str, Any], layout: Layout, binary: Binary, *, door: bo
     }  # fmt: skip
 
 
+def conf(profile: Mapping[str, Any], place: Place, *, door: bool, keeps: bool) -> tuple[list[str], str]:
+    """The lines of the configuration, and the digest by which nginx tells at EDGE that it runs them."""
+    lines = list(_lines(profile, place, door=door, keeps=keeps))
+    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
+    return [line.replace("@digest@", digest) for line in lines], digest
+
+
 def _address(profile: Mapping[str, Any]) -> str:
     bind = profile["bind"]
     return f"{f'[{bind}]' if ':' in bind else bind}:{profile['ports']['http']}"
@@ -85,21 +103,21 @@ def endpoint(profile: Mapping[str, Any]) -> str:
     return f"http://{host}:{profile['ports']['http']}"
 
 
-def _lines(profile: Mapping[str, Any], layout: Layout, *, door: bool, keeps: bool) -> Iterator[str]:
+def _lines(profile: Mapping[str, Any], place: Place, *, door: bool, keeps: bool) -> Iterator[str]:
     yield "daemon off;"
     yield "pid nginx.pid;"
     yield f"worker_processes {profile['system']['max_workers']};"
-    if os.geteuid() == 0:
-        yield "user root;"  # as nobody the workers could not open the sockets, which are ours alone
-    yield f'error_log "{layout.logs / "nginx.log"}" warn;'
+    if place.user:
+        yield f"user {place.user};"
+    yield f'error_log "{place.error_log}" warn;'
     yield "worker_shutdown_timeout 10s;"
     yield "events { worker_connections 4096; }"
     yield "http {"
-    yield from (f"    {line}" if line else "" for line in _http(profile, door=door, keeps=keeps))
+    yield from (f"    {line}" if line else "" for line in _http(profile, place, door=door, keeps=keeps))
     yield "}"
 
 
-def _http(profile: Mapping[str, Any], *, door: bool, keeps: bool) -> Iterator[str]:
+def _http(profile: Mapping[str, Any], place: Place, *, door: bool, keeps: bool) -> Iterator[str]:
     yield "access_log off;"
     yield "server_tokens off;"
     yield "default_type application/json;"
@@ -122,7 +140,7 @@ def _http(profile: Mapping[str, Any], *, door: bool, keeps: bool) -> Iterator[st
     yield "map $http_upgrade $hop { default upgrade; '' ''; }"
     yield ""
     yield "server {"
-    yield from (f"    {line}" if line else "" for line in _server(profile, door=door))
+    yield from (f"    {line}" if line else "" for line in _server(profile, place, door=door))
     yield "}"
 
 
@@ -165,8 +183,8 @@ def _keepalive() -> Iterator[str]:
     yield "}"
 
 
-def _server(profile: Mapping[str, Any], *, door: bool) -> Iterator[str]:
-    yield f"listen {_address(profile)} backlog=4096 default_server;"
+def _server(profile: Mapping[str, Any], place: Place, *, door: bool) -> Iterator[str]:
+    yield f"listen {place.listen} backlog=4096 default_server;"
     yield "server_name _;"
     yield from _error_pages()
     yield ""

@@ -68,7 +68,7 @@ def _ports(layout: Layout, profile: Mapping[str, Any]) -> Iterator[Finding]:
         ]
     taken = []
     for address, port, name in wanted:
-        error = _cannot_bind(address, port)
+        error = cannot_bind(address, port)
         if not error:
             yield Finding("ok", f"ports.{name}", f"{address}:{port} is free")
             continue
@@ -89,7 +89,7 @@ def _ports(layout: Layout, profile: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding("problem", f"ports.{name}", message, f"{stop}, or set {', '.join(keys)} in the profile")
 
 
-def _cannot_bind(address: str, port: int) -> str:
+def cannot_bind(address: str, port: int) -> str:
     """Why not; empty when it can be bound."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:

@@ -25,28 +25,7 @@ def postgres(profile: Mapping[str, Any], layout: Layout, program: Path) -> Spec:
             "settings": {
                 "listen_addresses": "127.0.0.1",
                 "port": profile["ports"]["postgres"],
-                "unix_socket_directories": "",
-                "password_encryption": "scram-sha-256",
-                "max_connections": 64,
-                "shared_buffers": "128MB",
-                "work_mem": "8MB",
-                "maintenance_work_mem": "64MB",
-                "wal_buffers": "16MB",
-                "max_wal_size": "2GB",  # COPY writes in bursts: fewer checkpoints, each spread out
-                "min_wal_size": "128MB",
-                # Rows that are only appended have few images of pages: pglz saves 3 % of 185 bytes a row, and no time.
-                "wal_compression": "off",
-                "checkpoint_timeout": "15min",
-                "checkpoint_completion_target": 0.9,
-                "wal_level": "replica",
-                "jit": "off",
-                "huge_pages": "off",
-                "random_page_cost": 1.1,
-                "timezone": "UTC",
-                "log_timezone": "UTC",
-                "log_line_prefix": "%m [%p] ",
-                "log_checkpoints": "off",
-                "lc_messages": "C",
+                **postgres_settings(),
             },
         },
         "replaced": "stop-first",
@@ -65,6 +44,34 @@ def postgres(profile: Mapping[str, Any], layout: Layout, program: Path) -> Spec:
             "program": program.name,
             "folder": "../data/postgres-0",
         },
+    }
+
+
+def postgres_settings() -> dict[str, Any]:
+    """What is the same wherever it runs."""
+    return {
+        "unix_socket_directories": "",
+        "password_encryption": "scram-sha-256",
+        "max_connections": 64,
+        "shared_buffers": "128MB",
+        "work_mem": "8MB",
+        "maintenance_work_mem": "64MB",
+        "wal_buffers": "16MB",
+        "max_wal_size": "2GB",  # COPY writes in bursts: fewer checkpoints, each spread out
+        "min_wal_size": "128MB",
+        # Rows that are only appended have few images of pages: pglz saves 3 % of 185 bytes a row, and no time.
+        "wal_compression": "off",
+        "checkpoint_timeout": "15min",
+        "checkpoint_completion_target": 0.9,
+        "wal_level": "replica",
+        "jit": "off",
+        "huge_pages": "off",
+        "random_page_cost": 1.1,
+        "timezone": "UTC",
+        "log_timezone": "UTC",
+        "log_line_prefix": "%m [%p] ",
+        "log_checkpoints": "off",
+        "lc_messages": "C",
     }
 
 

@@ -56,7 +56,10 @@ def test_build_does_nothing_when_up_to_date(hftctl_: Hftctl, monkeypatch: pytest
     monkeypatch.setattr(building, "stale", lambda: [])
     document = hftctl_("build", "-o", "json").document("Build")
     assert document["built"] is False
-    assert hftctl_("build", "--only", "images").code == 7
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    images = hftctl_("build", "--only", "images")
+    assert images.code == 13
+    assert "unix:///nowhere/docker.sock: No such file or directory" in images.err
     assert hftctl_("build", "--only", "wheels").code == 2
 
 

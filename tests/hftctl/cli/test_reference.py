@@ -36,6 +36,11 @@ def test_a_generated_page_is_not_stale(name: str) -> None:
     assert written == reference.pages()[name], "write it again: python -m hftctl.cli.reference"
 
 
+def test_the_settings_of_plain_docker_compose_are_not_stale() -> None:
+    written = (ROOT / "stack" / "compose" / "configs.yaml").read_text()
+    assert written == reference.settings(), "write it again: python -m hftctl.cli.reference"
+
+
 def test_every_exit_code_is_told_once() -> None:
     codes = [int(code) for code in re.findall(r"^\| (\d+) \|", reference.exit_codes(), re.MULTILINE)]
     classes = {kind.exit_code for kind in vars(errors).values() if hasattr(kind, "exit_code")}

@@ -1,0 +1,1 @@
+"""Docker as a target: containers from one Compose file, planned, replaced and taken back by hftctl."""

@@ -1,0 +1,61 @@
+"""Commands inside a component's container: a person's, and questions to an engine's admin door."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hftctl.errors import Failed, NotFound
+from hftctl.targets.base import Surroundings
+from hftctl.targets.compose.containers import Containers
+from hftctl.targets.local import services as settings
+
+PROBE = ("/opt/hftctl/bin/python", "-I", "-S", "/opt/hftctl/probe.py")
+# psql and valkey-cli find the password in a file of the container's own, not in a variable that `inspect` shows.
+PREPARE = (
+    "umask 077; "
+    f"if [ -r /srv/hftctl/secrets/{settings.POSTGRES_PASSWORD} ]; then "
+    f'echo "*:*:*:{settings.DATABASE_USER}:$(cat /srv/hftctl/secrets/{settings.POSTGRES_PASSWORD})" > /tmp/.pgpass; '
+    f"export PGPASSFILE=/tmp/.pgpass PGUSER={settings.DATABASE_USER} PGDATABASE={settings.DATABASE} PGHOST=postgres-0; fi; "
+    f"if [ -r /srv/hftctl/secrets/{settings.REDIS_PASSWORD} ]; then "
+    f'REDISCLI_AUTH="$(cat /srv/hftctl/secrets/{settings.REDIS_PASSWORD})"; export REDISCLI_AUTH; fi; '
+    'exec "$@"'
+)
+
+
+def of(containers: Containers, deployment: str, component: str) -> Surroundings:
+    found = containers.serving().get(component)
+    if found is None or found.state != "running":
+        raise NotFound(
+            f"'{deployment}' has no running container of {component}",
+            hint=f"see its components: hftctl status -p {deployment}",
+        )
+    terminal = ["-t"] if sys.stdin.isatty() and sys.stdout.isatty() else []
+    before = ("docker", "exec", "-i", *terminal, found.id, "sh", "-c", PREPARE, "sh")
+    return Surroundings(Path.cwd(), dict(os.environ), before)
+
+
+def ask_engine(containers: Containers, partition: int, message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Raises NotFound when nobody answers there."""
+    subject = f"engine-{partition}"
+    found = containers.serving().get(subject)
+    if found is None or found.state != "running":
+        state = f"is {found.state}" if found is not None else "does not run"
+        raise NotFound(f"cannot reach {subject}: its container {state}")
+    try:
+        code, said = containers.run_in(found.id, [*PROBE, "ask", f"{subject}.admin.sock", json.dumps(message)])
+    except Failed as error:
+        raise NotFound(f"cannot reach {subject}: {error.message}") from error
+    if code:
+        raise NotFound(f"cannot reach {subject}: {said.splitlines()[-1] if said else f'exit status {code}'}")
+    try:
+        answer = json.loads(said)
+    except ValueError as error:
+        raise Failed(f"{subject} closed the connection without a whole answer") from error
+    if not isinstance(answer, dict):
+        raise Failed(f"{subject} answered {answer!r}, not an object")
+    return answer

@@ -1,0 +1,99 @@
+"""What happens around a stack on Docker, and what hftctl's own death leaves: a clear state, and recovery without a hand."""
+
+import asyncio
+import time
+
+import pytest
+
+from tests.faults.history import check
+from tests.lab.docker.evidence import of
+from tests.lab.docker.kills import killed
+from tests.lab.docker.recording import recorded
+from tests.lab.docker.watch import traded
+
+SETTINGS = "gateways: 1\nrollout:\n  timeout_s: 180\n"
+
+
+@pytest.fixture(scope="module")
+def scene(lab, tmp_path_factory):
+    scene = lab.scene(tmp_path_factory.mktemp("faults"), "faults", SETTINGS)
+    scene.deploy()
+    yield scene
+    scene.destroy()
+
+
+def until(condition, seconds=60.0):
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    return found
+
+
+def state(scene):
+    return scene.hftctl("status", "-p", scene.name, expect=(0, 9))["state"]
+
+
+@pytest.mark.parametrize(("number", "when"), [(2, "after"), (3, "before"), (4, "after")])
+def test_a_killed_scale_is_ended_by_the_next_command(scene, number, when):
+    """After the first intent, before and after outcomes: the lock is free at once, and what stands is one revision's."""
+    there = {one["component"] for one in scene.hftctl("status", "-p", scene.name)["components"]}
+    count = 1 if "gateway-2" in there else 2
+    seen = killed(scene, number, when, "scale", f"gateway={count}", "-p", scene.name, "--yes")
+    assert seen.reached
+    assert seen.whole
+    assert seen.result in ("ready", "unchanged")
+    assert state(scene) == "ready"
+
+
+def test_a_dry_run_makes_no_writing_call(scene):
+    with recorded(scene.lab.engine.socket) as proxy:
+        scene.want(SETTINGS + "log_level: warning\n")
+        planned = scene.hftctl("deploy", str(scene.profile), "--dry-run", "--yes", DOCKER_HOST=proxy.address)
+    assert planned["result"] == "planned"
+    assert planned["plan"]["pending"] > 0
+    assert len(proxy.calls) > 3
+    assert [call for call in proxy.calls if not call.startswith(("GET ", "HEAD "))] == []
+
+
+def test_a_paused_engine_is_told_and_goes_on(scene):
+    scene.lab.engine.docker("pause", scene.container("engine-0"))
+    try:
+        status = scene.hftctl("status", "-p", scene.name, expect=(9,))
+        assert "docker unpause" in status["message"]
+    finally:
+        scene.lab.engine.docker("unpause", scene.container("engine-0"))
+    until(lambda: state(scene) == "ready")
+
+
+def test_a_gateway_without_its_network_goes_on_taking_orders(scene, tmp_path):
+    network = f"hftctl-{scene.name}-data"
+
+    def cut():
+        scene.lab.engine.docker("network", "disconnect", network, scene.container("gateway-1"))
+        status = scene.hftctl("status", "-p", scene.name, expect=(9,))
+        assert "was cut off from its network" in status["message"]
+        scene.lab.engine.docker("network", "connect", "--alias", "gateway-1", network, scene.container("gateway-1"))
+        until(lambda: state(scene) == "ready")
+        return {}
+
+    _, crowd = asyncio.run(traded(scene, [("cut", cut)], traders=4))
+    placed = [one for one in crowd.history if one.op == "place"]
+    assert [one.response for one in placed if one.status not in (200, 201, 422)] == []
+    evidence = of(scene, tmp_path)
+    verdict = check(crowd.history, evidence.truth, incomplete=evidence.incomplete)
+    assert (verdict.name, verdict.broken, evidence.problems) == ("valid", [], [])
+
+
+@pytest.mark.xfail(
+    reason="seen once: not ready a minute after dockerd was back; the cause is not known yet", strict=False
+)
+def test_a_restart_of_docker_brings_everything_back(scene, tmp_path):
+    if scene.lab.engine.dockerd is None:
+        pytest.skip("this engine was not started here")
+    _, crowd = asyncio.run(traded(scene, [("restart", lambda: scene.lab.engine.restart() or {})], traders=4))
+    until(lambda: state(scene) == "ready")
+    evidence = of(scene, tmp_path)
+    verdict = check(crowd.history, evidence.truth, incomplete=evidence.incomplete)
+    assert (verdict.name, verdict.broken, evidence.problems) == ("valid", [], [])
+    assert scene.hftctl("drift", "-p", scene.name)["findings"] == []

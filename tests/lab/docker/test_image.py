@@ -1,0 +1,69 @@
+"""The image of our services as it lies on the engine: what is in it, what is not, and what Docker knows about it."""
+
+import json
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+from tests.lab.docker.images import PIP_CONFIG
+from tests.lab.docker.linters import hadolint
+
+DOCKERFILE = Path(__file__).parents[3] / "stack/images/Dockerfile"
+
+
+def inside(lab, script):
+    docker = lab.engine.docker
+    return docker(
+        "run", "--rm", "--network", "none", "--user", "0", "--entrypoint", "sh", lab.built.reference, "-c", script
+    ).stdout
+
+
+def test_hadolint_finds_nothing():
+    assert hadolint(DOCKERFILE) == ""
+
+
+def test_nobody_becomes_another_user_installs_or_compiles_in_it(lab):
+    assert inside(lab, "find / -xdev -perm /6000 -type f") == ""
+    assert inside(lab, "command -v gcc cc ld make pip pip3; true") == ""
+    assert inside(lab, "python -c 'import pip' 2>&1 | tail -1").strip().startswith("ModuleNotFoundError")
+
+
+def test_what_it_says_about_itself(lab):
+    seen = json.loads(lab.engine.docker("image", "inspect", lab.built.reference).stdout)[0]["Config"]
+    assert seen["User"] == "1000:1000"
+    assert seen["Entrypoint"] == ["/opt/hftctl/bin/python", "-P"]
+    assert seen["StopSignal"] == "SIGTERM"
+    assert seen["Healthcheck"]["Test"][0] == "CMD"
+    revision = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    assert len(seen["Labels"]["org.opencontainers.image.revision"]) == len(revision)
+    assert not [one for one in seen["Env"] if re.search("PASS|TOKEN|SECRET|PIP_CERT", one)]
+
+
+def test_its_services_are_compiled_and_start_without_compiling_python(lab):
+    said = inside(lab, "python -c 'import stack.door.orders, engine.matching; print(stack.door.orders.__file__)'")
+    assert said.strip().endswith(".so")
+    missing = inside(lab, "cd /opt/hftctl/lib/python3*/site-packages/stack && find . -name '*.py' | while read f; do "
+                          "ls $(dirname $f)/__pycache__/$(basename $f .py).*.pyc >/dev/null || echo $f; done")  # fmt: skip
+    assert missing == ""
+
+
+def test_what_a_build_was_trusted_with_is_in_no_layer(lab):
+    secret = PIP_CONFIG.read_bytes().strip() if PIP_CONFIG.exists() else b""
+    if not secret:
+        return
+    with tempfile.TemporaryFile() as file:
+        subprocess.run(["docker", "save", lab.built.reference], stdout=file, env=lab.engine.env, check=True)
+        file.seek(0)
+        before = b""
+        while piece := file.read(1 << 22):
+            assert secret not in before + piece
+            before = piece[-len(secret) :]
+
+
+def test_what_is_inside_is_told_as_cyclonedx(lab):
+    told = json.loads(Path(lab.built.sbom).read_text())
+    assert (told["bomFormat"], told["specVersion"]) == ("CycloneDX", "1.5")
+    found = {one["purl"].split("?")[0].rpartition("@")[0] for one in told["components"]}
+    assert {"pkg:pypi/uvloop", "pkg:pypi/hftctl", "pkg:deb/debian/libc6"} <= found
+    assert not {"pkg:pypi/pip", "pkg:deb/debian/gcc", "pkg:deb/debian/python3-pip"} & found
