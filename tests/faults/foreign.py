@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 from unittest.mock import patch
@@ -183,15 +184,27 @@ def _judge(case: Case, own: Folder, stranger: Folder, stood: State) -> Judged:
         )
         return Judged(case.what, SAME if found == stood else "other", wrong)
     finally:
-        while own.data.exists():  # a refused start's thread may still be making a file ahead
-            shutil.rmtree(own.data, ignore_errors=True)
+        _clear(own.data)
         kept.rename(own.data)
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="foreign-", dir=MEMORY if MEMORY.is_dir() else None))
+    try:
+        yield folder
+    finally:
+        _clear(folder)
+
+
+def _clear(folder: Path) -> None:
+    while folder.exists():  # a refused start's thread may still be making a file ahead
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def judged() -> Iterator[Judged]:
     for snapshots in (False, True) if COMPILED else (False,):
-        with tempfile.TemporaryDirectory(prefix="foreign-", dir=MEMORY if MEMORY.is_dir() else None) as text:
-            home = Path(text)
+        with _scratch() as home:
             own = _made(home, "own", "one", 0, snapshots=snapshots)
             strangers = {
                 "deployment": _made(home, "other", "two", 0, snapshots=snapshots),
@@ -206,11 +219,8 @@ def judged() -> Iterator[Judged]:
 
 def _of_an_earlier_release() -> Iterator[Judged]:
     """Journals from when every chain began alike and limits.json knew the limits only."""
-    with (
-        tempfile.TemporaryDirectory(prefix="foreign-", dir=MEMORY if MEMORY.is_dir() else None) as text,
-        patch("stack.matcher.start.new_journal", return_value=CHAIN_START),
-    ):
-        own, other = (_made(Path(text), name, name, 0, snapshots=False) for name in ("own", "other"))
+    with _scratch() as home, patch("stack.matcher.start.new_journal", return_value=CHAIN_START):
+        own, other = (_made(home, name, name, 0, snapshots=False) for name in ("own", "other"))
         for one in (own, other):
             (one.data / "limits.json").write_bytes(b'{"max_live_orders":4096}')
         stood = with_partition(own.settings, _everything)
