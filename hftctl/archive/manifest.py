@@ -138,6 +138,16 @@ def ids(store: Store) -> list[str]:
     return sorted(path.stem for path in store.backups.glob("[0-9]*.json"))
 
 
+def later(store: Store, id_: str) -> str:
+    """This id; or, where it would not sort behind the newest (two within a second, a clock put back), the one after that."""
+    there = ids(store)
+    if not there or id_ > there[-1]:
+        return id_
+    stem, _, number = there[-1].rpartition("-")
+    following = f"{int(number, 16) + 1:0{len(number)}x}"
+    return f"{stem}-{following}" if len(following) == len(number) else f"{there[-1]}0"
+
+
 def newest(store: Store) -> Manifest | None:
     """None where there is none. Raises DamageFound."""
     there = ids(store)

@@ -85,7 +85,7 @@ class _Backup:
         )
         secrets, left_out = self._secrets()
         made = Manifest(
-            id=new_id(),
+            id=manifests.later(self._store, new_id()),
             deployment=self._store.deployment,
             made_by=self._made_by,
             actor=actor(),
