@@ -6,13 +6,13 @@ import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hftctl.plan.change import Op, Spec, State
-from hftctl.plan.diff import diff
+from hftctl.plan.change import Spec, State
 from hftctl.targets.base import Drift
-from hftctl.targets.compose import components, names, standing
+from hftctl.targets.compose import components, names
 from hftctl.targets.compose.containers import Containers, Found
 from hftctl.targets.compose.daemon import saying
 from hftctl.targets.compose.store import Store
+from hftctl.targets.differing import differing
 
 # Of HostConfig: what `docker update` can change under us, and what a look at the container shows as it was asked for.
 COMPARED = ("Memory", "MemorySwap", "CpuShares", "PidsLimit", "RestartPolicy")
@@ -20,18 +20,7 @@ COMPARED = ("Memory", "MemorySwap", "CpuShares", "PidsLimit", "RestartPolicy")
 
 def find(containers: Containers, store: Store, deployment: str, desired: State, observed: State) -> Iterator[Drift]:
     start = f"hftctl start -p {deployment}"
-    for change in diff(desired, observed).pending:
-        before = {key: value for key, value in (change.before or {}).items() if key != standing.EDITED}
-        if before == change.after:
-            continue  # its files were edited; that is told with their lines
-        if change.op is Op.CREATE:
-            yield Drift(change.subject, "gone", "does not run, and its revision wants it", start)
-        elif change.op is Op.DELETE:
-            yield Drift(change.subject, "unwanted", "runs, and its revision does not want it", start)
-        else:
-            yield Drift(
-                change.subject, "settings", f"runs with other settings than its revision: {change.cause}", start
-            )
+    yield from differing(desired, observed, start)
     written = store.tree("config")
     serving = containers.serving()
     for subject, spec in observed.items():

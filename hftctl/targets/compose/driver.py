@@ -38,6 +38,7 @@ from hftctl.targets.compose.containers import STARTED, Containers, Found
 from hftctl.targets.compose.keeper import no_image
 from hftctl.targets.compose.replacement import Replacement
 from hftctl.targets.compose.store import Store, StoredJournal
+from hftctl.targets.differing import EDITED
 from hftctl.targets.local import history, nginx
 from hftctl.targets.local import services as settings
 from hftctl.targets.local.credentials import OPERATOR
@@ -136,7 +137,7 @@ class ComposeTarget:
         if change.op is Op.DELETE or change.after is None:
             replacement.away(change.subject)
             return
-        spec = {key: value for key, value in change.after.items() if key != standing.EDITED}
+        spec = {key: value for key, value in change.after.items() if key != EDITED}
         reload = change.subject == "nginx" and self._reloads(spec, change)
         with self.store.writer() as keeper:
             for name, content in components.rendered(change.subject, spec)[1].items():

@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping
 from hftctl.errors import Failed
 from hftctl.plan.actuator import Answer, Readiness
 from hftctl.plan.change import Change, Op, Spec
-from hftctl.targets.compose import components, names, standing
+from hftctl.targets.compose import components, names
 from hftctl.targets.compose.containers import LIVING, STARTED, Containers, Found
+from hftctl.targets.differing import EDITED
 
 POLL_S = 0.1
 
@@ -41,7 +42,7 @@ class Replacement:
         serving, begun = self._settle(subject)
         wanted = components.digest(spec)
         # One whose files a person edited may have read them at a start since.
-        anew = change.op is Op.RESTART or standing.EDITED in (change.before or {})
+        anew = change.op is Op.RESTART or EDITED in (change.before or {})
         if serving is not None and serving.labels[names.DIGEST] == wanted and not anew:
             if begun is not None:
                 self._containers.take_away(begun.id)

@@ -11,9 +11,9 @@ from hftctl.targets.base import ComponentStatus
 from hftctl.targets.compose import components, names
 from hftctl.targets.compose.containers import STARTED, Containers, Found
 from hftctl.targets.compose.store import Store
+from hftctl.targets.differing import EDITED
 
 LOADED = "state/nginx.spec.json"  # what nginx loaded last: it takes a new configuration without a new container
-EDITED = "edited"  # of an observed spec: files in the volume that are not as they were written
 
 
 def observe(containers: Containers, store: Store, cluster: str) -> State:

@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from hftctl.paths import Layout
-from hftctl.plan.change import Op, Spec, State
-from hftctl.plan.diff import diff
+from hftctl.plan.change import Spec, State
 from hftctl.release import Release, code_artifacts
 from hftctl.targets.base import Drift
+from hftctl.targets.differing import differing
 from hftctl.targets.local import control, drift_servers, standing
 from hftctl.targets.local.identity import environment, facts, members, processes, program, working_directory
 from hftctl.targets.local.listeners import host_and_port, is_tcp
@@ -31,7 +31,7 @@ SHOWN_WORDS = 120
 def find(layout: Layout, release: Release, desired: State) -> Iterator[Drift]:
     """`desired`: of the recorded release."""
     start = f"hftctl start -p {layout.name}"
-    yield from _differing(desired, standing.observe(layout), start)
+    yield from differing(desired, standing.observe(layout), start)
     records = {subject: read_record(layout.run, subject) for subject in standing.processes(layout)}
     for subject in standing.known(layout):
         spec = standing.read(standing.spec_file(layout, subject))
@@ -46,21 +46,6 @@ def find(layout: Layout, release: Release, desired: State) -> Iterator[Drift]:
     yield from _code(layout, release)
     yield from _secrets(layout)
     yield from drift_servers.find(layout, desired)
-
-
-def _differing(desired: State, observed: State, start: str) -> Iterator[Drift]:
-    for change in diff(desired, observed).pending:
-        before = {key: value for key, value in (change.before or {}).items() if key != standing.EDITED}
-        if before == change.after:
-            continue  # its files were edited; that is told with their lines
-        if change.op is Op.CREATE:
-            yield Drift(change.subject, "gone", "does not run, and its revision wants it", start)
-        elif change.op is Op.DELETE:
-            yield Drift(change.subject, "unwanted", "runs, and its revision does not want it", start)
-        else:
-            yield Drift(
-                change.subject, "settings", f"runs with other settings than its revision: {change.cause}", start
-            )
 
 
 def _files(layout: Layout, subject: str, spec: Spec, start: str) -> Iterator[Drift]:

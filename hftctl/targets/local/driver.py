@@ -21,6 +21,7 @@ from hftctl.release import Release, Revision
 from hftctl.run import run
 from hftctl.targets import admin, flock
 from hftctl.targets.base import ComponentStatus, Drift, EventSource, Finding, LogLine, Past, Surroundings, whole
+from hftctl.targets.differing import EDITED
 from hftctl.targets.local import (
     catalog,
     components,
@@ -92,7 +93,7 @@ class LocalTarget:
                 f"(process with digest {change.after['digest']})",
                 hint=f"deploy again: hftctl deploy {self.deployment}",
             )
-        wanted = {key: value for key, value in change.after.items() if key != standing.EDITED}
+        wanted = {key: value for key, value in change.after.items() if key != EDITED}
         read_edited = self._read_edited(change)
         self._write(change.subject, wanted)
         if components.kind(change.subject) == "schema":
@@ -106,9 +107,9 @@ class LocalTarget:
     def _read_edited(self, change: Change) -> bool:
         """Whether its process may have read a file that a person edited: it started, or can load it anew, since then."""
         record = read_record(self.layout.run, change.subject)
-        if record is None or change.before is None or standing.EDITED not in change.before:
+        if record is None or change.before is None or EDITED not in change.before:
             return False
-        places = [self.layout.config / name for name in change.before[standing.EDITED]]
+        places = [self.layout.config / name for name in change.before[EDITED]]
         since = [path.stat().st_ctime_ns for path in places if path.exists()]
         return bool(change.before["process"].get("reload")) or any(record.started_ns > one for one in since)
 

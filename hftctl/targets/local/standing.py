@@ -14,6 +14,7 @@ from hftctl.paths import Layout
 from hftctl.plan.actuator import Answer, Readiness
 from hftctl.plan.change import Spec, State
 from hftctl.targets.base import ComponentStatus
+from hftctl.targets.differing import EDITED
 from hftctl.targets.local import components, control, exits, log_stream
 from hftctl.targets.local import readiness as answers
 from hftctl.targets.local.child import Status
@@ -21,7 +22,6 @@ from hftctl.targets.local.identity import facts
 from hftctl.targets.local.process import Record, read_record
 
 SPEC = ".spec.json"
-EDITED = "edited"  # of an observed spec: files that are not as they were written
 SHOWN_LINES = 3
 FULL_BYTES = 64 << 20  # with less the engine takes no orders, see stack/matcher/room.py
 

@@ -21,7 +21,7 @@ def reports(tmp_path):
 
 
 def test_a_measurement_is_told_kept_and_drawn(hftctl_, tmp_path):
-    pytest.importorskip("hftctl.tuning.probe.loop")
+    pytest.importorskip("hftctl.tuning.probe.loop", reason="the probe's loop is not built: no C compiler")
     words = ("tune", "probe", "--cpus", CPU, "--duration", "100ms")
     found = hftctl_(*words, "--save", "kept.json", "--svg", "picture.svg", "-o", "json")
     assert found.code == 0
@@ -54,7 +54,7 @@ def test_a_folder_that_cannot_be_written_is_named(hftctl_, reports):
 
 @pytest.mark.parametrize("words", [("--clock", "sundial"), ("--cpus", "a-b"), ("--cpus", "8000"), ("--duration", "0s")])
 def test_what_cannot_be_is_refused(hftctl_, words):
-    pytest.importorskip("hftctl.tuning.probe.loop")
+    pytest.importorskip("hftctl.tuning.probe.loop", reason="the probe's loop is not built: no C compiler")
     assert hftctl_("tune", "probe", *words).code == 2
 
 

@@ -15,7 +15,7 @@ from hftctl.tuning.probe.histogram import place_of, range_of
 from hftctl.tuning.probe.measure import default_cpus, measure
 
 CPUS = sorted(os.sched_getaffinity(0))
-loop = pytest.importorskip("hftctl.tuning.probe.loop")
+loop = pytest.importorskip("hftctl.tuning.probe.loop", reason="the probe's loop is not built: no C compiler")
 
 
 @pytest.fixture(scope="module")
