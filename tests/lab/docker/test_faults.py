@@ -85,9 +85,6 @@ def test_a_gateway_without_its_network_goes_on_taking_orders(scene, tmp_path):
     assert (verdict.name, verdict.broken, evidence.problems) == ("valid", [], [])
 
 
-@pytest.mark.xfail(
-    reason="seen once: not ready a minute after dockerd was back; the cause is not known yet", strict=False
-)
 def test_a_restart_of_docker_brings_everything_back(scene, tmp_path):
     if scene.lab.engine.dockerd is None:
         pytest.skip("this engine was not started here")
