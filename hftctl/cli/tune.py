@@ -9,6 +9,7 @@ from hftctl.cli import (
     tune_facts,
     tune_hosts,
     tune_plan,
+    tune_pods,
     tune_probe,
     tune_rehearse,
     tune_revert,
@@ -25,3 +26,4 @@ app.command()(tune_revert.revert)
 app.command()(tune_probe.probe)
 app.command()(tune_rehearse.rehearse)
 app.command()(tune_hosts.hosts)
+app.command()(tune_pods.pods)

@@ -7,13 +7,14 @@ from typing import Annotated
 import typer
 
 from hftctl.cli.options import DryRun, Format, LockWait, Output, Yes
-from hftctl.cli.tune_options import THIS_MACHINE, Force, HostProfile, Isolate, Only, Root
+from hftctl.cli.tune_options import THIS_MACHINE, Bind, Force, HostProfile, Isolate, Only, Root
 
 
 def apply(
     host_profile: HostProfile = "",
     isolate: Isolate = "",
     only: Only = None,
+    bind: Bind = None,
     force: Force = None,
     boot: Annotated[
         bool, typer.Option("--boot", help="What is applied already, again after a start: what no file keeps.")
@@ -50,7 +51,7 @@ def apply(
             show_plan(made, output.say)
         return confirmed(f"tune {made.facts.host_name} for {made.asked.profile}", yes=yes)
 
-    asked = Asked(host_profile, isolate, tuple(only or ()), tuple(force or ()))
+    asked = Asked(host_profile, isolate, tuple(only or ()), tuple(force or ()), tuple(bind or ()))
     with reporting() as progress:
         result = run(
             root, asked, confirm=ask, progress=progress, lock_wait_s=lock_wait, dry_run=dry_run, boot=boot

@@ -47,6 +47,7 @@ def finish(result: TuneResult, *, as_json: bool) -> None:
     body = {
         "verb": result.verb, "host": result.host, "profile": result.profile, "result": result.result, "cause": result.cause,
         "changes": [asdict(change) for change in result.plan.pending], "left": list(result.left), "reboot": list(result.reboot),
+        "before_reboot": result.before_reboot,
         "duration_s": round(result.duration_s, 3),
     }  # fmt: skip
     if (error := result.error) is not None:
@@ -64,6 +65,8 @@ def finish(result: TuneResult, *, as_json: bool) -> None:
     output.put(f"{result.verb} on {result.host}: {done[result.result]}{f': {result.cause}' if result.cause else ''}")
     for sentence in result.left:
         output.hanging("  left:", sentence, gap=" ")
+    if result.before_reboot:
+        output.hanging("  first:", result.before_reboot, gap=" ")
     if result.reboot:
         way = "comes with" if result.verb == "apply" else "goes with"
         output.put(

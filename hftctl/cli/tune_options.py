@@ -39,6 +39,13 @@ Only = Annotated[
     list[str] | None,
     typer.Option("--only", metavar="KNOB", help="This knob alone; may be repeated.", show_default=False),
 ]
+Bind = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--bind", metavar="CARD", help="Give this card to vfio-pci, for DPDK: its name or PCI address; may be repeated.",
+        show_default=False,
+    ),
+]  # fmt: skip
 Force = Annotated[
     list[str] | None,
     typer.Option(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from hftctl.cli import output
 from hftctl.cli.options import Format, Output
-from hftctl.cli.tune_options import THIS_MACHINE, Force, HostProfile, Isolate, Only, Root
+from hftctl.cli.tune_options import THIS_MACHINE, Bind, Force, HostProfile, Isolate, Only, Root
 
 
 def plan(
     host_profile: HostProfile = "",
     isolate: Isolate = "",
     only: Only = None,
+    bind: Bind = None,
     force: Force = None,
     root: Root = THIS_MACHINE,
     format_: Output = Format.TEXT,
@@ -32,7 +33,7 @@ def plan(
     from hftctl.operations.tune_plan import Asked
     from hftctl.operations.tune_plan import plan as compute
 
-    made = compute(root, Asked(host_profile, isolate, tuple(only or ()), tuple(force or ())))
+    made = compute(root, Asked(host_profile, isolate, tuple(only or ()), tuple(force or ()), tuple(bind or ())))
     if format_ is Format.JSON:
         output.document("TunePlan", document(made))
     else:

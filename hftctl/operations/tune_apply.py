@@ -19,6 +19,7 @@ from hftctl.plan.interrupts import Interrupts
 from hftctl.plan.journal import Rollout
 from hftctl.targets.flock import hold
 from hftctl.tuning.actuator import HostActuator
+from hftctl.tuning.boot.wishes import by_hand
 from hftctl.tuning.host import Host
 from hftctl.tuning.places.registry import place
 from hftctl.tuning.state import Applied, HostState, Standing
@@ -38,6 +39,7 @@ class TuneResult:
     cause: str = ""
     left: tuple[str, ...] = ()  # what stands that should not
     reboot: tuple[str, ...] = ()  # kernel parameters that only a reboot brings, or takes away
+    before_reboot: str = ""  # what has to be done before one brings them
     duration_s: float = 0.0
 
     @property
@@ -115,10 +117,12 @@ def need_rights(host: Host) -> None:
 
 def _nothing_to_do(state: HostState, made: TunePlan) -> bool:
     applied = state.applied
-    same = applied is not None and (applied.profile, applied.isolate, applied.only) == (
-        made.asked.profile,
-        made.asked.isolate,
-        made.asked.only,
+    asked = made.asked
+    same = applied is not None and (applied.profile, applied.isolate, applied.only, applied.bind) == (
+        asked.profile,
+        asked.isolate,
+        asked.only,
+        asked.bind,
     )
     return not made.plan.pending and same and state.journal.unsettled() is None
 
@@ -239,6 +243,7 @@ def _standing(made: TunePlan, unchangeable: set[str], state: HostState) -> Appli
         boot_id=made.facts.kernel.boot_id,
         actor=actor(),
         time_ns=time.time_ns(),
+        bind=made.asked.bind,
     )
 
 
@@ -250,5 +255,6 @@ def _result(made: TunePlan, result: str, started: float) -> TuneResult:
         plan=made.plan,
         profile=made.asked.profile,
         reboot=made.pending_arguments,
+        before_reboot=by_hand(made.facts.boot, made.pending_arguments),
         duration_s=time.monotonic() - started,
     )

@@ -12,7 +12,8 @@ from hftctl.plan.change import Plan, Spec
 from hftctl.plan.diff import diff
 from hftctl.tuning import layout as cpu_layout
 from hftctl.tuning.dead_knobs import DeadKnob, found
-from hftctl.tuning.facts.gather import gather
+from hftctl.tuning.facts import pci
+from hftctl.tuning.facts.gather import gather, without
 from hftctl.tuning.facts.model import Facts
 from hftctl.tuning.host import Host
 from hftctl.tuning.host_profiles.catalog import fitting, named
@@ -34,6 +35,7 @@ class Asked:
     isolate: str = ""  # CPUs; empty: computed
     only: tuple[str, ...] = ()  # knobs
     forced: tuple[str, ...] = ()  # codes of refusals
+    bind: tuple[str, ...] = ()  # cards for a program to drive itself: names, or addresses on PCI
 
 
 @dataclass(frozen=True)
@@ -73,12 +75,21 @@ def compute(host: Host, state: HostState, asked: Asked) -> TunePlan:
     applied = state.applied
     if not asked.profile and applied is not None:
         asked = replace(
-            asked, profile=applied.profile, isolate=asked.isolate or applied.isolate, only=asked.only or applied.only
+            asked,
+            profile=applied.profile,
+            isolate=asked.isolate or applied.isolate,
+            only=asked.only or applied.only,
+            bind=asked.bind or applied.bind,
         )
+    asked = replace(asked, bind=pci.addresses(host, facts, asked.bind))
+    bound = tuple(pci.device(host, facts, address) for address in asked.bind)
     profile = named(asked.profile) if asked.profile else fitting(facts)
-    layout = cpu_layout.compute(facts, profile.isolates, asked=asked.isolate, one_thread=profile.one_thread)
+    left = without(facts, asked.bind)
+    layout = cpu_layout.compute(
+        left, profile.isolates, asked=asked.isolate, one_thread=profile.one_thread, near=[one.node for one in bound]
+    )
     kept = frozenset(applied.unchangeable) if applied is not None else frozenset()
-    at = Situation(host, facts, layout, state.base, kept)
+    at = Situation(host, left, layout, state.base, bound, kept)
     wish = wanted(profile, at, only=asked.only)
     difference = _difference(host, state, wish)
     foreign = tuple(

@@ -15,6 +15,7 @@ from hftctl.plan.change import Plan
 from hftctl.plan.interrupts import Interrupts
 from hftctl.targets.flock import hold
 from hftctl.tuning.actuator import HostActuator
+from hftctl.tuning.boot.wishes import by_hand
 from hftctl.tuning.facts.boot import boot
 from hftctl.tuning.host import Host
 from hftctl.tuning.state import HostState
@@ -83,8 +84,9 @@ def _revert(state: HostState, name: str, back: TakingBack, progress: Report, sta
     state.forget_applied()
     state.journal.end("ready")
     running = (state.host.read("/proc/cmdline") or "").split()
+    reboot = tuple(word for word in arguments if word in running)
     return TuneResult(
         "revert", name, "failed" if back.conflicts else "ready", plan,
-        left=back.conflicts, reboot=tuple(word for word in arguments if word in running),
+        left=back.conflicts, reboot=reboot, before_reboot=by_hand(boot(state.host), reboot),
         duration_s=time.monotonic() - started,
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -43,8 +43,11 @@ class Layout:
         return f"isolated {cpu_list.shown(self.isolated) or 'none'}, housekeeping {cpu_list.shown(self.housekeeping)}"
 
 
-def compute(facts: Facts, share: Share, *, asked: str = "", one_thread: bool = False) -> Layout:
-    """`asked`: a CPU list somebody named, taken as it is (the refusals look at it); `one_thread`: SMT will be off."""
+def compute(
+    facts: Facts, share: Share, *, asked: str = "", one_thread: bool = False, near: Iterable[int] = ()
+) -> Layout:
+    """`asked`: a CPU list somebody named, taken as it is (the refusals look at it); `one_thread`: SMT will be off; `near`: nodes
+    of cards that the kernel does not drive."""
     usable = [cpu for cpu in facts.cpus if cpu.online and (not one_thread or cpu.number == min(cpu.siblings))]
     if asked:
         isolated = cpu_list.parse(asked)
@@ -53,9 +56,9 @@ def compute(facts: Facts, share: Share, *, asked: str = "", one_thread: bool = F
         isolated = tuple(sorted(set(_numbers(usable)) - _keepers(usable, share)))
         chosen = "nothing is isolated" if not isolated else f"{share.value}, whole cores of each node"
     housekeeping = tuple(number for number in _numbers(usable) if number not in isolated)
-    near = {nic.node for nic in facts.nics if nic.node >= 0}
+    beside = {nic.node for nic in facts.nics if nic.node >= 0} | set(near)
     node_of = {cpu.number: cpu.node for cpu in facts.cpus}
-    preferred = tuple(sorted(isolated, key=lambda cpu: (node_of.get(cpu) not in near, cpu)))
+    preferred = tuple(sorted(isolated, key=lambda cpu: (node_of.get(cpu) not in beside, cpu)))
     return Layout(housekeeping, isolated, preferred, chosen)
 
 

@@ -50,7 +50,7 @@ def _file(at: Situation, path: str, text: str, why: str) -> Iterator[Setting]:
 def unit(program: str) -> str:
     return (
         f"{HEAD}[Unit]\nDescription=Host settings of hftctl that have no file of their own\n"
-        "After=network.target systemd-tmpfiles-setup.service systemd-sysctl.service irqbalance.service\n"
+        "After=network.target systemd-tmpfiles-setup.service systemd-sysctl.service irqbalance.service hft.slice\n"
         "Before=kubelet.service\n\n"
         f"[Service]\nType=oneshot\nExecStart={program} -m hftctl tune apply --boot --yes\n\n"
         "[Install]\nWantedBy=multi-user.target\n"

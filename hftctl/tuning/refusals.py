@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hftctl.plan.change import Plan
 from hftctl.tuning import cpu_list, persistence, sysctl_files
 from hftctl.tuning.boot import wishes as boot
+from hftctl.tuning.facts.pci import NO_GROUP
 from hftctl.tuning.knobs import boot_pages
 from hftctl.tuning.knobs.clocksource import STABLE
 from hftctl.tuning.knobs.sysctl import key_of
@@ -25,6 +26,8 @@ OWNERS = {
     "cpupower": ("frequency",),
     "ksmtuned": ("same-page-merging",),
 }
+STAGED = "/run/ostree/staged-deployment"
+HEATING = {"idle-states", "frequency"}  # what keeps a processor from cooling down
 DRAIN = "kubectl drain {host} --ignore-daemonsets && systemctl stop kubelet"
 
 
@@ -124,9 +127,21 @@ def _isolation(at: Situation, wanted: Wanted, plan: Plan) -> Iterator[Refusal]:
         yield Refusal("argument-conflict", said, "take those out; forced, ours come last and win")
     if long := boot.too_long(at, words):
         yield Refusal("command-line-too-long", long, "take words out of it", forceable=False)
-    if words and at.facts.boot.loader not in {"grub", "bls", "systemd-boot"}:
-        skipped = next((one.why for one in wanted.skipped if one.knob == boot.KNOB), "")
-        yield Refusal("boot-loader-unsupported", skipped, "do that; forced, everything else is applied")
+
+
+def _boot(at: Situation, wanted: Wanted, plan: Plan) -> Iterator[Refusal]:
+    if wanted.arguments and (lacking := boot.unwritable(at)):
+        said = f"the kernel command line is not written: {lacking}"
+        yield Refusal("boot-loader-unsupported", said, "mend that; forced, everything else is applied")
+    files = {one.subject for one in wanted.settings if one.knob == boot.KNOB}
+    if not files & {change.subject for change in plan.pending}:
+        return
+    if at.facts.boot.loader == boot.IMAGE and at.facts.surroundings.secure_boot:
+        said = "Secure Boot is on, and the command line is inside of a signed image: one that is built anew does not start unsigned"
+        yield Refusal("secure-boot", said, "have a key that this machine knows where images are built; then force it")
+    if at.facts.boot.loader == "ostree" and at.host.exists(STAGED):
+        said = f"an update is staged ({STAGED}): the next boot has it, with the command line of before"
+        yield Refusal("update-staged", said, "reboot into it first")
 
 
 def _others(at: Situation, wanted: Wanted, plan: Plan) -> Iterator[Refusal]:
@@ -142,6 +157,11 @@ def _others(at: Situation, wanted: Wanted, plan: Plan) -> Iterator[Refusal]:
     if "idle-states" in pending and at.facts.surroundings.battery:
         yield Refusal(
             "on-battery", "this machine has a battery: without idle states it gets hot", "--only without idle-states"
+        )
+    if pending & HEATING and at.facts.throttled:
+        said = f"the processor was throttled {at.facts.throttled} times since the start because it got too hot"
+        yield Refusal(
+            "thermal", f"{said}: with {' and '.join(sorted(pending & HEATING))} it gets hotter", "cool it first"
         )
     keys: Mapping[str, str] = {
         key_of(split(one.subject)[1]): str((one.wanted or {}).get("value"))
@@ -164,10 +184,36 @@ def _cards(at: Situation, wanted: Wanted, plan: Plan) -> Iterator[Refusal]:
             yield Refusal("management-nic", said, "do that from a console, with --force=management-nic")
 
 
-CHECKS: tuple[Check, ...] = (_place, _layout, _memory, _isolation, _others, _cards)
+def _bound(at: Situation, wanted: Wanted, plan: Plan) -> Iterator[Refusal]:
+    """Cards that a program is to drive itself."""
+    named = {split(change.subject)[1] for change in plan.pending if split(change.subject)[0] == "driver"}
+    for one in at.bound:
+        if one.group == NO_GROUP:
+            said = f"{one.address} has no IOMMU group: the IOMMU is off, and its program could reach all memory"
+            fix = "switch it on in the firmware (VT-d, AMD-Vi); forced, the kernel is told to, and the card is bound after the reboot"
+            yield Refusal("iommu-off", said, fix)
+        elif one.address not in named:
+            continue
+        if one.neighbours:
+            said = f"{one.address} shares IOMMU group {one.group} with {', '.join(one.neighbours)}"
+            yield Refusal(
+                "iommu-group-shared",
+                f"{said}: no program gets a part of a group",
+                "bind those too, or use another slot",
+            )
+        if one.carries:
+            said = f"{one.card} carries the {one.carries}, and would leave the kernel"
+            yield Refusal("management-nic", said, "do that from a console, with --force=management-nic")
+        elif one.routed:
+            yield Refusal(
+                "card-in-use", f"routes lead over {one.card}, which would leave the kernel", "take them away first"
+            )
+
+
+CHECKS: tuple[Check, ...] = (_place, _layout, _memory, _isolation, _boot, _others, _cards, _bound)
 CODES = (
     "plan-only", "cpu-absent", "cpu0-isolated", "all-isolated", "node-without-housekeeping", "too-few-housekeeping",
     "sibling-split", "memory-short", "boot-pages-too-many", "unsteady-clock", "argument-conflict", "command-line-too-long",
-    "boot-loader-unsupported", "owned-elsewhere", "kubelet-running", "on-battery", "overruled", "management-nic",
-    "foreign-edit",
+    "boot-loader-unsupported", "secure-boot", "update-staged", "owned-elsewhere", "kubelet-running", "on-battery", "thermal",
+    "overruled", "management-nic", "card-in-use", "iommu-off", "iommu-group-shared", "foreign-edit",
 )  # fmt: skip

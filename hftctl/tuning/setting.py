@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol
 
 from hftctl.plan.change import Spec
 from hftctl.tuning.facts.model import Facts
+from hftctl.tuning.facts.pci import Device
 from hftctl.tuning.host import Host
 from hftctl.tuning.layout import Layout
 
@@ -63,6 +64,7 @@ class Situation:
     facts: Facts
     layout: Layout
     base: Callable[[str], Spec | None]  # of a subject: how it was before we came, with what others did since
+    bound: tuple[Device, ...] = ()  # cards that a program is to drive itself; not among those of the facts
     unchangeable: frozenset[str] = frozenset()  # subjects that the kernel refused to change when it was tried
 
 

@@ -47,6 +47,7 @@ class Applied:
     boot_id: str
     actor: str
     time_ns: int
+    bind: tuple[str, ...] = ()  # PCI addresses of cards that a program drives itself
 
 
 class HostState:
@@ -97,4 +98,5 @@ def _applied(path: Path) -> Applied | None:
             f"{path} is damaged: {error}", hint="put it aside; hftctl tune apply writes it anew"
         ) from error
     lists = {name: tuple(read[name]) for name in ("only", "forced", "arguments", "unchangeable")}
+    lists["bind"] = tuple(read.get("bind", ()))  # what an older hftctl applied has none
     return Applied(**{**read, **lists, "settings": tuple(Standing(**one) for one in read["settings"])})

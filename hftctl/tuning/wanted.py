@@ -15,7 +15,7 @@ from hftctl.tuning.places.kind import split
 from hftctl.tuning.setting import Argument, Setting, Situation, Skipped, Wish
 
 # Files first, so that a reboot in the middle finds them; what may cut a link, and what only a boot reads, last.
-RANKS = {"folder": 0, "file": 1, "kernel": 2, "pages": 3, "interrupt": 4, "nic": 5}
+RANKS = {"folder": 0, "file": 1, "kernel": 2, "pages": 3, "interrupt": 4, "nic": 5, "partition": 8, "driver": 9}
 BOOT_RANK, LINK_RANK = 6, 7
 
 

@@ -13,6 +13,19 @@ from hftctl.errors import UsageError
 
 BYTES_MAX = 2048  # COMMAND_LINE_SIZE of x86
 PAIRS = {"hugepagesz", "hugepages", "default_hugepagesz"}
+MEANT = {  # circulating scripts have them; no kernel ever had
+    "isolated_cores": "isolcpus",
+    "isolate_cpus": "isolcpus",
+    "isolcpu": "isolcpus",
+    "nohz_cpus": "nohz_full",
+    "rcu_nocb": "rcu_nocbs",
+    "irq_affinity": "irqaffinity",
+    "huge_pages": "hugepages",
+    "hugepage": "hugepages",
+    "nr_hugepages": "hugepages",
+    "default_hugepages": "default_hugepagesz",
+    "noht": "nosmt",
+}
 PLAIN = re.compile(r"[A-Za-z0-9_.]+(=[A-Za-z0-9_.,:@+-]+)?")
 
 

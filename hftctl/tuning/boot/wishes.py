@@ -7,15 +7,15 @@ from collections.abc import Iterator, Sequence
 from hftctl.plan.change import Spec
 from hftctl.tuning.boot import entries, grub
 from hftctl.tuning.boot.command_line import BYTES_MAX, checked, conflicts
+from hftctl.tuning.facts.model import Boot
 from hftctl.tuning.places.file import new, text_of
 from hftctl.tuning.setting import Argument, Setting, Situation, Skipped, Wish
 
 KNOB = "boot"
-TYPE_IT = {
-    "ostree": "rpm-ostree kargs {append}",
-    "unified-image": "write them into /etc/kernel/cmdline and build the image anew",
-    "": "hand them to the kernel in whatever way this machine boots",
-}
+IMAGE = "unified-image"
+ENTRIES = {"bls", "systemd-boot", "ostree"}  # a file per kernel
+WRITTEN = {"grub", IMAGE, *ENTRIES}
+BUILD = "build the boot image anew, since it holds the command line: kernel-install add-all, mkinitcpio -P, or what built it"
 
 
 def wishes(at: Situation, arguments: Sequence[Argument]) -> Iterator[Wish]:
@@ -23,11 +23,10 @@ def wishes(at: Situation, arguments: Sequence[Argument]) -> Iterator[Wish]:
     wanted = checked(dict.fromkeys(argument.text for argument in arguments))
     if not wanted:
         return
-    boot = at.facts.boot
-    if boot.loader not in {"grub", "bls", "systemd-boot"}:
-        way = TYPE_IT[boot.loader].format(append=" ".join(f"--append-if-missing={word}" for word in wanted))
-        yield Skipped("kernel command line", f"{boot.loader or 'no boot loader'} is not written by hftctl: {way}", KNOB)
+    if lacking := unwritable(at):
+        yield Skipped("kernel command line", f"{lacking}; hand it to the kernel yourself: {' '.join(wanted)}", KNOB)
         return
+    boot = at.facts.boot
     why = f"the next boot has {' '.join(wanted)}"
     if boot.loader == "grub":
         yield Setting(f"folder:{grub.DROP_IN.rpartition('/')[0]}", {"folder": True}, "for the file below it", knob=KNOB)
@@ -38,18 +37,44 @@ def wishes(at: Situation, arguments: Sequence[Argument]) -> Iterator[Wish]:
         for path in boot.entries:
             yield _edited(at, path, grub.config(_text(at, path), wanted), why)
         return
+    if boot.loader == IMAGE:
+        why = f"the next image that is built has {' '.join(wanted)}: {BUILD}"
+        text = entries.kernel_defaults(_text(at, entries.KERNEL_DEFAULTS), wanted)
+        yield _edited(at, entries.KERNEL_DEFAULTS, text, why)
+        return
     if boot.loader == "bls":
         text = entries.grub_defaults(_text(at, entries.DEFAULTS), wanted)
         yield _edited(at, entries.DEFAULTS, text, "each new kernel gets them")
-    if at.host.exists(entries.KERNEL_DEFAULTS):
+    if boot.loader != "ostree" and at.host.exists(entries.KERNEL_DEFAULTS):  # ostree hands on what its entries have
         text = entries.kernel_defaults(_text(at, entries.KERNEL_DEFAULTS), wanted)
         yield _edited(at, entries.KERNEL_DEFAULTS, text, "each new kernel gets them")
     for path in boot.entries:
         yield _edited(at, path, entries.entry(_text(at, path), wanted), why)
 
 
+def unwritable(at: Situation) -> str:
+    """Why the command line cannot be written here; empty where it can."""
+    boot = at.facts.boot
+    if boot.loader not in WRITTEN:
+        return "no boot loader that hftctl writes for was found"
+    if boot.loader == IMAGE and not at.host.exists(entries.KERNEL_DEFAULTS):
+        return f"the boot image holds the command line, and there is no {entries.KERNEL_DEFAULTS} that it is built from"
+    if boot.loader in ENTRIES and not boot.entries:
+        return f"{boot.loader} has no entries in /boot/loader/entries"
+    if locked := next((path for path in boot.entries if at.host.read_only(path)), ""):
+        return f"{locked} is on a file system that is mounted read-only (mount -o remount,rw /boot)"
+    return ""
+
+
+def by_hand(boot: Boot, reboot: Sequence[str]) -> str:
+    """What has to be done before a reboot brings parameters, or takes them away; empty where nothing has."""
+    return BUILD if boot.loader == IMAGE and reboot else ""
+
+
 def present(at: Situation) -> Iterator[tuple[str, str]]:
     """File and each kernel command line in it, as others wrote it."""
+    if at.facts.boot.loader == IMAGE and (line := _text(at, entries.KERNEL_DEFAULTS).strip()):
+        yield entries.KERNEL_DEFAULTS, line
     reader = grub.lines if at.facts.boot.loader == "grub" else entries.lines
     for path in at.facts.boot.entries:
         for line in reader(_text(at, path)):

@@ -13,7 +13,7 @@ from hftctl.tuning.host import Host
 
 ASKED = (
     "NO_HZ_FULL", "RCU_NOCB_CPU", "CPU_ISOLATION", "CPUSETS", "HUGETLBFS", "TRANSPARENT_HUGEPAGE", "NUMA_BALANCING",
-    "PREEMPT_RT", "XDP_SOCKETS", "VFIO", "VFIO_PCI", "KSM", "HZ", "OSNOISE_TRACER", "NET_RX_BUSY_POLL",
+    "PREEMPT_RT", "XDP_SOCKETS", "BPF_SYSCALL", "VFIO", "VFIO_PCI", "KSM", "HZ", "OSNOISE_TRACER", "NET_RX_BUSY_POLL",
 )  # fmt: skip
 CLOCKS = "/sys/devices/system/clocksource/clocksource0"
 

@@ -75,6 +75,7 @@ class Surroundings:
     services: tuple[str, ...]  # of those that tune too, or that tuning would disturb: the running ones
     pods: int  # that a kubelet has here
     battery: bool
+    secure_boot: bool
     init: str  # systemd, or the name of process 1
 
 
@@ -102,6 +103,7 @@ class Facts:
     surroundings: Surroundings
     boot: Boot
     iommu_groups: int
+    throttled: int  # times since the start that a package got too hot
     interrupts: Mapping[str, str] = field(default_factory=dict)  # number -> what asks for it: "eth0-TxRx-0"
 
     @property

@@ -13,6 +13,7 @@ WATCHED = (
     "k3s", "containerd", "crio", "docker",
 )  # fmt: skip
 SLICES = ("/sys/fs/cgroup/system.slice", "/sys/fs/cgroup/systemd/system.slice", "/sys/fs/cgroup/unified/system.slice")
+SECURE_BOOT = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"  # the last byte
 FIRST_PIDS = "pid:[4026531836]"  # the kernel's own number for the first namespace
 HYPERVISORS = {
     "kvm": "kvm", "qemu": "kvm", "amazon ec2": "kvm", "google": "kvm", "vmware": "vmware", "microsoft": "hyper-v",
@@ -34,6 +35,7 @@ def surroundings(host: Host) -> Surroundings:
         services=tuple(name for name in WATCHED if running(host, f"{name}.service")),
         pods=len(host.names("/var/lib/kubelet/pods")),
         battery=bool(host.names("/sys/class/power_supply", "BAT*")),
+        secure_boot=(host.read_bytes(SECURE_BOOT) or b"\0")[-1] == 1,
         init=host.read("/proc/1/comm") or "",
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from hftctl.tuning import cpu_list
 from hftctl.tuning.facts.model import Cpu, Node, Pages
@@ -32,6 +33,13 @@ def cpus(host: Host) -> tuple[Cpu, ...]:
             )
         )
     return tuple(found)
+
+
+def throttled(host: Host, known: Sequence[Cpu]) -> int:
+    """Times since the start that the hottest package had to slow down."""
+    first = {cpu.package: cpu.number for cpu in reversed(known)}
+    counts = [host.number(f"{CPUS}/cpu{cpu}/thermal_throttle/package_throttle_count") for cpu in first.values()]
+    return max(counts, default=0)
 
 
 def smt(host: Host) -> str:

@@ -26,13 +26,23 @@ CARDS = Choice(
     {"coalescing": {"adaptive_rx": 0, "adaptive_tx": 0, "rx_usecs": 0, "tx_usecs": 0}},
     "a packet is handed over when it comes, not when more have come",
 )
+AT_ONCE = Choice(
+    "interrupt-deferral",
+    {"napi_defer_hard_irqs": 0, "gro_flush_timeout": 0},
+    "a card's interrupt comes at once: put off it helps only who polls with SO_PREFER_BUSY_POLL, and delays all others",
+)
 AWAY = (
     Choice("workqueues", "housekeeping", "deferred kernel work stays off the isolated CPUs"),
     Choice("interrupts", "housekeeping", "interrupts stay off the isolated CPUs, a card's on its own node"),
     Choice("irqbalance", "banned", "so that irqbalance does not move them back"),
-    Choice("packet-steering", "housekeeping", "received packets are worked on by housekeeping CPUs"),
+    Choice(
+        "packet-steering",
+        {"receive": "housekeeping", "transmit": "spread"},
+        "received packets are worked on by housekeeping CPUs",
+    ),
 )
 CLOCK = Choice("clocksource", "tsc", "reading the time asks nobody")
+BOUND = Choice("vfio", "named", "DPDK drives the card itself; only the cards that --bind names")
 LIMITS = Choice(
     "limits",
     {"group": "hft", "memlock": "unlimited", "rtprio": 99, "nofile": 1048576},
@@ -47,10 +57,10 @@ LATENCY = HostProfile(
     choices=(
         BUFFERS, WINDOWS, QUEUES, FIRST_PACKETS, *MEMORY, SCHEDULER,
         Choice("isolation", "full", "nobody else runs on the CPUs of the engine"),
-        *AWAY, CLOCK, CARDS,
+        *AWAY, CLOCK, CARDS, AT_ONCE,
         Choice("frequency", {"governor": "performance", "preference": "performance"}, "no CPU has to speed up first"),
         Choice("idle-states", "isolated", "an isolated CPU wakes up at once"),
-        LIMITS,
+        BOUND, LIMITS,
     ),
 )  # fmt: skip
 
@@ -69,17 +79,18 @@ EXTREME = HostProfile(
             "sysctl", {"kernel.nmi_watchdog": 0, "kernel.watchdog_cpumask": "HOUSEKEEPING"}, "no watchdog takes a counter or wakes a CPU"
         ),
         Choice("isolation", "full", "nobody else runs on the CPUs of the engine"),
+        Choice("cpu-partition", "isolated", "and nobody else can ask to: not a script, not a container, not by mistake"),
         Choice(
             "kernel-parameters", ["nmi_watchdog=0", "tsc=reliable", "transparent_hugepage=never"],
             "the same from the first moment of a boot on",
         ),
-        *AWAY, CLOCK, CARDS,
+        *AWAY, CLOCK, CARDS, AT_ONCE,
         Choice("network-card", {"offloads": {"gro": 0, "lro": 0}}, "packets are handed over one by one"),
         Choice(
             "frequency", {"governor": "performance", "preference": "performance", "turbo": False}, "the clock is the same under any load"
         ),
         Choice("idle-states", "all", "no CPU has to wake up"),
         Choice("smt", "off", "nobody shares a core's caches with the engine"),
-        LIMITS,
+        BOUND, LIMITS,
     ),
 )  # fmt: skip

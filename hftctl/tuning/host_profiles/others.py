@@ -15,6 +15,11 @@ THROUGHPUT = HostProfile(
     choices=(
         BUFFERS, WINDOWS, QUEUES,
         Choice("sysctl", {"net.core.netdev_budget": 600}, "more packets per turn"),
+        Choice(
+            "interrupt-deferral",
+            {"napi_defer_hard_irqs": 2, "gro_flush_timeout": 20000, "threaded": 1},
+            "a busy card is polled again before it interrupts again, by threads that any CPU may run",
+        ),
         Choice("sysctl", {"vm.swappiness": 10}, "the page cache gives way before programs do"),
         Choice("transparent-huge-pages", "always", "large heaps need fewer TLB entries, whoever waits for them"),
         Choice("frequency", {"governor": "performance", "preference": "performance"}, "work ends sooner at full speed"),

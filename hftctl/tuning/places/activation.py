@@ -15,7 +15,8 @@ from hftctl.tuning.host import Host
 TIMEOUT_S = 60.0
 IRQBALANCE = ("/etc/default/irqbalance", "/etc/sysconfig/irqbalance")
 UNITS = re.compile(r"/etc/systemd/system/([\w.@\\-]+\.(?:service|mount|slice))")
-WANTED = re.compile(r"/etc/systemd/system/[\w.-]+\.wants/(hftctl-latency\.service|[\w\\-]+\.mount)")
+WANTED = re.compile(r"/etc/systemd/system/[\w.-]+\.wants/(hftctl-latency\.service|[\w\\-]+\.(?:mount|slice))")
+MODULES = "/etc/modules-load.d/"
 RULES = "/etc/udev/rules.d/"
 
 
@@ -27,6 +28,8 @@ def after(host: Host, where: str, spec: Spec | None) -> None:
 def commands(host: Host, where: str, spec: Spec | None) -> list[list[str]]:
     if not host.live:
         return []
+    if where.startswith(MODULES):
+        return [["modprobe", module] for module in _words(spec)]
     if where.startswith(RULES):
         return (
             [["udevadm", "control", "--reload"]] if shutil.which("udevadm") and host.exists("/run/udev/control") else []
@@ -38,5 +41,16 @@ def commands(host: Host, where: str, spec: Spec | None) -> list[list[str]]:
     if UNITS.fullmatch(where):
         return [["systemctl", "daemon-reload"]]
     if wanted := WANTED.fullmatch(where):
+        if spec is None and _populated(host, wanted[1]):
+            return [["systemctl", "daemon-reload"]]  # to stop a slice is to end what runs in it
         return [["systemctl", "daemon-reload"], ["systemctl", "start" if spec else "stop", wanted[1]]]
     return []
+
+
+def _populated(host: Host, unit: str) -> bool:
+    return unit.endswith(".slice") and "populated 1" in (host.read(f"/sys/fs/cgroup/{unit}/cgroup.events") or "")
+
+
+def _words(spec: Spec | None) -> list[str]:
+    lines = str((spec or {}).get("text", "")).splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hftctl.errors import DamageFound
+from hftctl.tuning.places.driver import Driver
 from hftctl.tuning.places.ethtool import Ethtool
 from hftctl.tuning.places.file import File
 from hftctl.tuning.places.folder import Folder
@@ -10,6 +11,7 @@ from hftctl.tuning.places.interrupt import Interrupt
 from hftctl.tuning.places.kernel_value import KernelValue
 from hftctl.tuning.places.kind import Kind, split
 from hftctl.tuning.places.pages import HugePages
+from hftctl.tuning.places.partition import Partition
 
 KINDS: dict[str, Kind] = {
     "folder": Folder(),
@@ -18,6 +20,8 @@ KINDS: dict[str, Kind] = {
     "pages": HugePages(),
     "interrupt": Interrupt(),
     "nic": Ethtool(),
+    "partition": Partition(),
+    "driver": Driver(),
 }
 
 

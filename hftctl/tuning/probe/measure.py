@@ -113,7 +113,7 @@ def _check(cpus: Sequence[int], duration_s: float) -> None:
     if missing := sorted(set(cpus) - allowed):
         raise UsageError(
             f"cannot measure on CPU {cpu_list.shown(missing)}: this process may use {cpu_list.shown(allowed)} only "
-            "(absent, offline, or kept from us by a cpuset)",
+            "(absent, offline, or kept from us by a cpuset; those of hft.slice: systemd-run --scope --slice=hft.slice hftctl tune probe)",
             hint=f"hftctl tune probe --cpus {cpu_list.shown(allowed)}",
         )
     if not cpus:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from hftctl.errors import UsageError
 from hftctl.tuning import cpu_list
+from hftctl.tuning.boot.command_line import MEANT
 from hftctl.tuning.rehearse import words as wording
 from hftctl.tuning.rehearse.shape import GIB, Shape, asked
 from hftctl.tuning.rehearse.words import Word
@@ -27,15 +28,6 @@ KNOWN = {
     "page_poison", "randomize_kstack_offset", "kvm", "tsx", "tsx_async_abort", "spec_store_bypass_disable", "l1tf", "mds",
     "nopti", "pti", "nospectre_v2", "spectre_v2", "retbleed", "nokaslr", "kaslr", "nosmap", "noxsave", "x86_intel_mid_timeout",
 }  # fmt: skip
-MEANT = {  # circulating scripts have them; no kernel ever had
-    "isolated_cores": "isolcpus",
-    "isolate_cpus": "isolcpus",
-    "isolcpu": "isolcpus",
-    "nohz_cpus": "nohz_full",
-    "rcu_nocb": "rcu_nocbs",
-    "irq_affinity": "irqaffinity",
-    "huge_pages": "hugepages",
-}
 
 
 @dataclass(frozen=True)

@@ -97,9 +97,38 @@ def test_what_was_captured_is_planned_like_the_host_itself(root: Path, tmp_path:
     first = hftctl_("tune", "facts", "--root", str(root), "--capture", str(copy), "-o", "json").document("TuneFacts")
     assert hftctl_("tune", "facts", "--root", str(copy), "-o", "json").document("TuneFacts") == first
     plans = [
-        hftctl_("tune", "plan", "latency-extreme", "--root", str(one), "-o", "json").document("TunePlan")
+        hftctl_("tune", "plan", "latency-extreme", "--bind", "ens2f0", "--root", str(one), "-o", "json").document(
+            "TunePlan"
+        )
         for one in (root, copy)
     ]
     assert plans[0] == plans[1]
+    assert [one["after"] for one in plans[1]["changes"] if one["subject"] == "driver:0000:3b:00.0"] == [
+        {"driver": "vfio-pci", "override": "vfio-pci"}
+    ]
+    carry = [
+        hftctl_("tune", "show", "--root", str(one), "-o", "json").document("TuneShow")["capabilities"]
+        for one in (root, copy)
+    ]
+    assert carry[0] == carry[1]
     assert not [path for path in copy.rglob("*") if path.is_file() and b"secret" in path.read_bytes()]
     assert (copy / "boot/grub/grub.cfg").stat().st_mode & 0o077 == 0
+
+
+def test_pods_that_share_their_cpus_are_named(root: Path, tmp_path: Path, hftctl_: Hftctl) -> None:
+    file = tmp_path / "engine.yaml"
+    file.write_text(
+        "kind: Pod\nmetadata: {name: engine}\nspec: {containers: [{name: engine, resources: {limits: {cpu: 4}}}]}\n"
+    )
+    ended = hftctl_("tune", "pods", str(file), "--root", str(root))
+    assert ended.code == 9
+    assert "container 'engine': it has no memory limit: the pod is not Guaranteed" in ended.out
+    assert "the kubelet's cpuManagerPolicy is none" in ended.out
+    assert "0 of 1 pods get what they are meant to, on desk3" in ended.out
+    file.write_text(file.read_text().replace("cpu: 4", "cpu: 4, memory: 1Gi"))
+    (root / "var/lib/kubelet/config.yaml").unlink()
+    body = hftctl_("tune", "pods", str(file), "--root", str(root), "-o", "json").document("TunePods")
+    assert (body["bad"], body["node"], body["pods"][0]["cpus"]) == (0, "", 4)
+    shown = hftctl_("tune", "pods", str(file), "--root", str(root)).out
+    assert "engine: 4 CPUs of its own" in shown
+    assert "by the manifest alone: there is no kubelet here" in shown

@@ -23,7 +23,7 @@ CALLS = (
     "mkdir", "symlink", "chmod",
 )  # fmt: skip
 WRITES = ("write", "pwrite")
-PROFILE = "latency"
+PROFILE, BOUND = "latency-extreme", ("ens2f0",)
 
 
 @dataclass
@@ -31,6 +31,11 @@ class Outcome:
     calls: int = 0  # that the whole command makes
     tried: int = 0
     lost: list[str] = field(default_factory=list)
+
+
+def tune(root: Path) -> object:
+    """Every kind of place."""
+    return apply(root, PROFILE, bind=BOUND)
 
 
 def place(fallback: Path) -> Path:
@@ -99,9 +104,9 @@ def _rounds(folder: Path, verb: str, *, torn: bool, step: int, first: int) -> Ou
     pristine = build(folder / "pristine", SMALL)
     tuned = folder / "tuned"
     shutil.copytree(pristine, tuned, symlinks=True)
-    apply(tuned, PROFILE)
+    tune(tuned)
     before, after = snapshot(pristine), snapshot(tuned)
-    start, command = (pristine, lambda root: apply(root, PROFILE)) if verb == "apply" else (tuned, revert)
+    start, command = (pristine, tune) if verb == "apply" else (tuned, revert)
     outcome = Outcome()
     work = folder / "work"
 
@@ -118,7 +123,7 @@ def _rounds(folder: Path, verb: str, *, torn: bool, step: int, first: int) -> Ou
             continue
         second = 1 + (at * 37) % max(outcome.calls, 1)
         if verb == "apply" and at % 2:
-            apply(work, PROFILE)
+            tune(work)
             if snapshot(work) != after or plan(work).plan.pending:
                 outcome.lost.append(
                     f"after a death at call {at} of apply an apply led elsewhere: {differing(after, work)}"
@@ -139,12 +144,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--report", type=Path, help="write what was seen to this file")
     parser.add_argument("--step", type=int, default=1, help="die at each so-manieth call only")
+    parser.add_argument("--first", type=int, default=1, help="begin with this call: a run can be split into passes")
     given = parser.parse_args()
     lines, bad = [], 0
     for verb in ("apply", "revert"):
         for torn in (False, True):
             started = time.monotonic()
-            outcome = rounds(place(Path(tempfile.gettempdir())), verb, torn=torn, step=given.step)
+            outcome = rounds(place(Path(tempfile.gettempdir())), verb, torn=torn, step=given.step, first=given.first)
             bad += len(outcome.lost)
             how = "half written" if torn else "between calls"
             whole, took = outcome.tried - len(outcome.lost), f"{time.monotonic() - started:.0f} s"

@@ -12,8 +12,14 @@ from hftctl.operations.tune_plan import Asked, TunePlan
 ANYWAY = ("owned-elsewhere", "kubelet-running", "cpu0-isolated")
 
 
-def asked(profile: str = "", isolate: str = "", only: tuple[str, ...] = (), forced: tuple[str, ...] = ANYWAY) -> Asked:
-    return Asked(profile, isolate, only, forced)
+def asked(
+    profile: str = "",
+    isolate: str = "",
+    only: tuple[str, ...] = (),
+    forced: tuple[str, ...] = ANYWAY,
+    bind: tuple[str, ...] = (),
+) -> Asked:
+    return Asked(profile, isolate, only, forced, bind)
 
 
 def plan(root: Path, profile: str = "", **how: object) -> TunePlan:

@@ -61,6 +61,17 @@ kubeReserved:
 """
 IRQBALANCE = "# irqbalance is a daemon process\n#IRQBALANCE_ONESHOT=\n#IRQBALANCE_BANNED_CPULIST=\nIRQBALANCE_ARGS=\n"
 
+OSTREE_ENTRY = """title Fedora CoreOS 41 (ostree:0)
+version 1
+linux /ostree/fedora-coreos-9f3a/vmlinuz-6.11.10-300.fc41.x86_64
+initrd /ostree/fedora-coreos-9f3a/initramfs-6.11.10-300.fc41.x86_64.img
+options rw ignition.platform.id=metal ostree=/ostree/boot.1/fedora-coreos/9f3a/0 root=UUID=5c1e
+"""
+UNIFIED = {  # a boot image with the kernel and its command line in one
+    "boot/efi/EFI/Linux/arch-linux.efi": "MZ", "etc/kernel/cmdline": "root=PARTUUID=8f3a rw\n", "etc/default/irqbalance": IRQBALANCE,
+    "etc/security/limits.conf": "# limits\n",
+}  # fmt: skip
+
 MACHINES = {
     "intel-one-socket": Machine(
         cards=(Card("eno1", "igb", "0000:02:00.0", 0, 2, default_route=True), Card("ens2f0", "ice", "0000:3b:00.0", 0, 8)),
@@ -72,9 +83,11 @@ MACHINES = {
     ),
     "amd-two-socket": Machine(
         vendor="amd", model="AMD EPYC 7313 16-Core Processor", packages=2, cores_per_package=16, memory_gib=128,
-        cards=(Card("eno1", "ixgbe", "0000:01:00.0", 0, 4, default_route=True), Card("ens5f0np0", "mlx5_core", "0000:c1:00.0", 1, 8)),
+        cards=(
+            Card("eno1", "ixgbe", "0000:01:00.0", 0, 4, default_route=True), Card("ens5f0np0", "mlx5_core", "0000:c1:00.0", 1, 8, group=0),
+        ),
         frequency="acpi-cpufreq",
-        files={"boot/grub/grub.cfg": DEBIAN_GRUB, "etc/default/grub": GRUB_DEFAULT, "sys/kernel/iommu_groups/0/type": "DMA"},
+        files={"boot/grub/grub.cfg": DEBIAN_GRUB, "etc/default/grub": GRUB_DEFAULT},
     ),
     "ubuntu": Machine(
         model="13th Gen Intel(R) Core(TM) i9-13900T", cores_per_package=8, memory_gib=32, kernel="6.8.0-51-generic",
@@ -107,6 +120,18 @@ MACHINES = {
             "etc/kernel/cmdline": "root=PARTUUID=8f3a rw\n",
         },
     ),
+    "ostree": Machine(
+        vendor="amd", model="AMD EPYC 7313P 16-Core Processor", cores_per_package=4, memory_gib=32, kernel="6.11.10-300.fc41.x86_64",
+        command_line="rw ignition.platform.id=metal ostree=/ostree/boot.1/fedora-coreos/9f3a/0 root=UUID=5c1e",
+        cards=(Card("enp1s0", "i40e", "0000:01:00.0", 0, 4, default_route=True),), frequency="amd-pstate",
+        system='ID=fedora\nVARIANT_ID=coreos\nVERSION_ID="41"\n',
+        files={"run/ostree-booted": "", "boot/loader/entries/ostree-1.conf": OSTREE_ENTRY, "boot/grub2/grub.cfg": "blscfg\n"},
+    ),
+    "unified-image": Machine(
+        model="13th Gen Intel(R) Core(TM) i9-13900T", cores_per_package=4, memory_gib=32, kernel="6.12.4-arch1-1",
+        command_line="root=PARTUUID=8f3a rw", cards=(Card("enp5s0", "igc", "0000:05:00.0", -1, 4, default_route=True),),
+        system="ID=arch\n", files=UNIFIED,
+    ),
     "kubernetes-node": Machine(
         cores_per_package=16, kernel="6.8.0-51-generic", model="Intel(R) Xeon(R) Gold 6326 CPU @ 2.90GHz",
         cards=(Card("ens3", "ice", "0000:31:00.0", 0, 4, default_route=True),),
@@ -128,7 +153,10 @@ MACHINES = {
 SMALL = Machine(
     cores_per_package=2,
     memory_gib=16,
-    cards=(Card("eno1", "igb", "0000:02:00.0", 0, 1, default_route=True), Card("ens2f0", "ice", "0000:3b:00.0", 0, 1)),
+    cards=(
+        Card("eno1", "igb", "0000:02:00.0", 0, 1, default_route=True),
+        Card("ens2f0", "ice", "0000:3b:00.0", 0, 2, group=7),
+    ),
     files={**MACHINES["intel-one-socket"].files, "var/lib/kubelet/config.yaml": KUBELET},
 )
 

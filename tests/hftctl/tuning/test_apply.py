@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from hftctl.errors import DamageFound, NotFound, Refused
 from hftctl.operations.tune_verify import verify
 from hftctl.tuning.host_profiles.catalog import PROFILES
 from hftctl.tuning.places import as_kernel
-from tests.hftctl.tuning.driving import apply, plan, revert
+from tests.hftctl.tuning.driving import ANYWAY, apply, plan, revert
 from tests.hftctl.tuning.machines import MACHINES, SMALL, machine
 from tests.hftctl.tuning.trees import STATE, Machine, build, snapshot
 
@@ -103,6 +104,79 @@ def test_a_forced_apply_over_an_edit_makes_the_edit_what_a_revert_leads_back_to(
     assert edited.read_text() == "IRQBALANCE_BANNED_CPULIST=1,3\n"
     revert(small)
     assert edited.read_text() == "IRQBALANCE_BANNED_CPULIST=2\n"
+
+
+def test_ostree_hands_on_its_entries_and_a_later_deployment_loses_our_words_too(tmp_path: Path) -> None:
+    root = machine(tmp_path, "ostree")
+    before = read(root, "boot/loader/entries/ostree-1.conf")
+    result = apply(root, "latency")
+    assert (result.result, result.before_reboot) == ("ready", "")
+    changed = read(root, "boot/loader/entries/ostree-1.conf")
+    assert "root=UUID=5c1e isolcpus=managed_irq,domain," in changed
+    assert not (root / "etc/kernel/cmdline").exists()
+    later = root / "boot/loader/entries/ostree-2.conf"  # an upgrade: its options are those of the one before
+    later.write_text(changed.replace("boot.1", "boot.0"))
+    assert plan(root).plan.pending == ()
+    revert(root)
+    assert read(root, "boot/loader/entries/ostree-1.conf") == before
+    assert later.read_text() == before.replace("boot.1", "boot.0")
+
+
+def test_a_boot_image_that_holds_the_command_line_is_built_by_hand(tmp_path: Path) -> None:
+    root = machine(tmp_path, "unified-image")
+    result = apply(root, "latency")
+    assert "kernel-install add-all" in result.before_reboot
+    assert "nohz_full=" in read(root, "etc/kernel/cmdline")
+    (root / "proc/cmdline").write_text(read(root, "etc/kernel/cmdline"))
+    assert "kernel-install add-all" in revert(root).before_reboot
+    assert read(root, "etc/kernel/cmdline") == "root=PARTUUID=8f3a rw\n"
+
+
+def test_a_card_goes_to_its_program_and_comes_back(small: Path) -> None:
+    before = snapshot(small)
+    result = apply(small, "latency-extreme", bind=("ens2f0",))
+    assert result.result == "ready"
+    assert read(small, "sys/bus/pci/devices/0000:3b:00.0/driver_override") == "vfio-pci\n"
+    assert read(small, "sys/bus/pci/devices/0000:3b:00.0/driver").endswith("/vfio-pci\n")
+    assert not [one.subject for one in result.plan.pending if "ens2f0" in one.subject], (
+        "what it had as the kernel's is left alone"
+    )
+    shutil.rmtree(small / "sys/class/net/ens2f0")  # as a kernel does it
+    lines = small / "proc/interrupts"
+    lines.write_text("".join(line for line in read(small, "proc/interrupts").splitlines(True) if "ens2f0" not in line))
+    assert plan(small).plan.pending == ()
+    assert apply(small).result == "unchanged"
+    (small / "sys/bus/pci/devices/0000:3b:00.0/driver_override").write_text("(null)\n")
+    (small / "sys/bus/pci/devices/0000:3b:00.0/driver").write_text("../../../bus/pci/drivers/ice\n")
+    assert [one.subject for one in verify(small).bad if one.answer == "drift"] == ["driver:0000:3b:00.0"]
+    assert apply(small, boot=True).result == "ready", "a start binds it again"
+    assert revert(small).result == "ready"
+    after = snapshot(small)
+    gone = {path for path in {*before, *after} if before.get(path) != after.get(path)}
+    assert {path for path in gone if "net/ens2f0" not in path} == {"proc/interrupts"}
+
+
+def test_a_partition_of_other_cpus_takes_the_place_of_the_first(small: Path) -> None:
+    before = snapshot(small)
+    group = small / "sys/fs/cgroup/hft.slice"
+    apply(small, "latency-extreme")
+    assert ((group / "cpuset.cpus").read_text(), (group / "cpuset.cpus.partition").read_text()) == ("1\n", "isolated\n")
+    apply(small, "latency-extreme", isolate="1,3", forced=(*ANYWAY, "sibling-split"))
+    assert (group / "cpuset.cpus").read_text() == "1,3\n"
+    (group / "cpuset.cpus.partition").write_text("isolated invalid (Cpu list in cpuset.cpus not exclusive)\n")
+    said = {one.subject: one for one in verify(small).bad}["partition:hft.slice"]
+    assert (said.answer, "not exclusive" in said.message) == ("drift", True)
+    (group / "cpuset.cpus.partition").write_text("isolated\n")
+    revert(small)
+    assert snapshot(small) == before
+
+
+def test_each_cpu_sends_by_a_queue_of_its_own_while_there_are_enough(tmp_path: Path) -> None:
+    root = machine(tmp_path, "intel-one-socket")  # 16 CPUs, a card of 8 queues
+    apply(root, "latency")
+    masks = [int(read(root, f"sys/class/net/ens2f0/queues/tx-{queue}/xps_cpus"), 16) for queue in range(8)]
+    assert sum(masks) == 0xFFFF
+    assert all(mask.bit_count() == 2 for mask in masks), "no CPU twice, no queue more than another"
 
 
 def test_a_grub_cfg_that_update_grub_wrote_anew_loses_our_words_and_nothing_else(small: Path) -> None:

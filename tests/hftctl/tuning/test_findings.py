@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,12 +80,71 @@ def test_the_last_word_on_a_sysctl(root: Path) -> None:
     assert overruled(host, ours, {"net.core.wmem_max": "2"}) == []
 
 
-def test_what_a_host_can_carry_and_what_is_missing(root: Path) -> None:
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("net.ipv4.tcp_mem = 16777216 16777216 16777216", "is in pages, not in bytes: 64 GiB for a machine of 16"),
+        ("net.ipv4.tcp_sack = 0", "sends a whole window again"),
+        ("kernel.sched_rt_runtime_us = -1", "hang its core"),
+        ("vm.drop_caches = 3", "is a command, no setting"),
+        ("kernel.sched_migration_cost_ns = 5000000", "is gone since Linux 5.13"),
+        ("net.core.low_latency = 1", "this kernel has no such sysctl"),
+    ],
+)
+def test_a_sysctl_that_does_not_do_what_it_is_there_for(root: Path, line: str, why: str) -> None:
+    (root / "etc/sysctl.d/90-desk.conf").write_text(f"{line}\n")
+    (root / "usr/lib/sysctl.d").mkdir(parents=True)
+    (root / "usr/lib/sysctl.d/50-vendor.conf").write_text("kernel.of_another_kernel = 1\n")
+    [(where, said)] = dead(root).items()
+    assert where == f"/etc/sysctl.d/90-desk.conf:1 {line}"
+    assert why in said
+
+
+@pytest.mark.parametrize("word", ["nohz=off", "nopti", "elevator=noop", "noht", "huge_pages=4", "clocksource=hpet"])
+def test_a_parameter_that_harms_or_does_nothing(root: Path, word: str) -> None:
+    (root / "proc/cmdline").write_text(f"root=x {word} quiet\n")
+    assert list(dead(root)) == [f"/proc/cmdline {word}"]
+
+
+def answers(root: Path) -> dict[str, tuple[str, ...]]:
     host = Host(root)
-    answers = {one.name: one for one in capabilities(host, gather(host))}
-    assert answers["avx2"].ready
-    assert answers["neon"].missing == ("this processor has no neon",)
-    assert not answers["dpdk"].ready
-    assert [sentence.split(",")[0].split(":")[0] for sentence in answers["dpdk"].missing] == [
-        "no IOMMU groups", "no vfio-pci", "no huge pages are reserved",
-    ]  # fmt: skip
+    return {one.name: one.missing for one in capabilities(host, gather(host))}
+
+
+def test_what_a_host_can_carry_and_what_is_missing(root: Path) -> None:
+    found_ = answers(root)
+    assert found_["avx2"] == ()
+    assert found_["neon"] == ("this processor has no neon",)
+    assert [sentence.split(":")[0].split(",")[0] for sentence in found_["dpdk"]] == [
+        "no huge pages are reserved",
+        "no vfio-pci",
+    ]
+    assert found_["af-xdp"] == ()
+
+
+def test_dpdk_needs_a_card_that_can_be_given_away_alone(root: Path) -> None:
+    (root / "sys/devices/system/node/node0/hugepages/hugepages-2048kB/nr_hugepages").write_text("64\n")
+    (root / "sys/bus/pci/drivers/vfio-pci").mkdir(parents=True)
+    assert answers(root)["dpdk"] == ()
+    group = root / "sys/kernel/iommu_groups/7/devices"
+    (group / "0000:02:00.0").touch()
+    assert answers(root)["dpdk"] == (
+        "no card to spare has an IOMMU group of its own: ens2f0 shares its group with 0000:02:00.0 (igb)",
+    )
+    (root / "sys/bus/pci/devices/0000:3b:00.0/iommu_group").unlink()
+    shutil.rmtree(root / "sys/kernel/iommu_groups")
+    assert answers(root)["dpdk"][0].startswith("no IOMMU groups")
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"cards": SMALL.cards[:1]}, "no card to spare: eno1 carries the default route"),
+        ({"cards": (*SMALL.cards[:1], replace(SMALL.cards[1], driver="e1000e"))}, "without a copy (ens2f0: e1000e)"),
+        ({"config": {"XDP_SOCKETS": "n", "BPF_SYSCALL": "y"}}, "built without XDP_SOCKETS"),
+    ],
+    ids=["no card", "driver", "kernel"],
+)
+def test_af_xdp_needs_a_kernel_and_a_driver_for_it(tmp_path: Path, change: dict[str, Any], why: str) -> None:
+    missing = answers(build(tmp_path / "other", replace(SMALL, **change)))["af-xdp"]
+    assert why in " ".join(missing)

@@ -11,7 +11,8 @@ from hftctl.errors import Refused, UsageError
 from hftctl.operations import tune_apply, tune_plan
 from hftctl.operations.tune_plan import Asked
 from hftctl.tuning import refusals
-from tests.hftctl.tuning.machines import KUBELET, MACHINES, SMALL
+from hftctl.tuning.facts.surroundings import SECURE_BOOT
+from tests.hftctl.tuning.machines import KUBELET, MACHINES, SMALL, UNIFIED
 from tests.hftctl.tuning.trees import Card, build, snapshot
 
 CASES = {
@@ -25,6 +26,9 @@ CASES = {
     "argument-conflict": (SMALL, "", {"boot/grub/grub.cfg": "linux /vmlinuz root=x isolcpus=2 quiet\n"}),
     "command-line-too-long": (SMALL, "", {"boot/grub/grub.cfg": f"linux /vmlinuz root=x a={'b' * 2000}\n"}),
     "boot-loader-unsupported": (replace(SMALL, files={**SMALL.files, "run/ostree-booted": ""}), "", {}),
+    "secure-boot": (replace(SMALL, files=UNIFIED), "", {SECURE_BOOT.lstrip("/"): "\6\0\0\0\1"}),
+    "update-staged": (MACHINES["ostree"], "", {"run/ostree/staged-deployment": ""}),
+    "thermal": (SMALL, "", {"sys/devices/system/cpu/cpu0/thermal_throttle/package_throttle_count": "12"}),
     "owned-elsewhere": (replace(SMALL, services=("tuned",)), "", {}),
     "on-battery": (SMALL, "", {"sys/class/power_supply/BAT0/type": "Battery"}),
     "overruled": (SMALL, "", {"etc/sysctl.conf": "net.core.rmem_max=1\nnet.core.rmem_max = 2\n"}),
@@ -80,6 +84,33 @@ def test_a_running_kubelet_is_not_reconfigured(tmp_path: Path) -> None:
     assert "kubectl drain host" in found["kubelet-running"].fix
 
 
+@pytest.mark.parametrize(
+    ("card", "files", "code"),
+    [
+        ("ens2f0", {}, ""),
+        ("0000:3b:00.0", {"sys/kernel/iommu_groups/7/devices/0000:02:00.0": ""}, "iommu-group-shared"),
+        ("eno1", {}, "management-nic iommu-off"),
+        ("ens2f0", {"proc/net/route": "Iface\nens2f0\t0000A8C0\t0\t0\t0\t0\t0\t0\t0\n"}, "card-in-use"),
+        ("ens2f0", {"sys/bus/pci/devices/0000:3b:00.0/iommu_group": "x"}, "iommu-off"),
+    ],
+)
+def test_a_card_that_cannot_be_given_away_as_it_is(tmp_path: Path, card: str, files: dict[str, str], code: str) -> None:
+    root = build(tmp_path / "host", SMALL)
+    for path, text in files.items():
+        (root / path).write_text(text)
+    made = tune_plan.plan(root, Asked("latency", bind=(card,)))
+    found = {one.code for one in made.refusals}
+    assert found == set(code.split())
+    if code == "iommu-off":
+        assert "driver:0000:3b:00.0" not in made.wanted.state, "after the reboot"
+        assert {"intel_iommu=on", "iommu=pt"} <= {one.text for one in made.wanted.arguments}
+    for one in found:
+        with pytest.raises(Refused, match=one):
+            tune_apply.apply(
+                root, Asked("latency", bind=(card,), forced=tuple(found - {one})), confirm=lambda _made: True
+            )
+
+
 def test_pages_at_boot_that_would_end_in_a_panic(tmp_path: Path) -> None:
     root = build(tmp_path / "host", replace(SMALL, memory_gib=3))
     assert "boot-pages-too-many" in [one.code for one in tune_plan.plan(root, Asked("latency-extreme")).refusals]
@@ -98,5 +129,13 @@ def test_a_code_that_does_not_exist_is_told(tmp_path: Path) -> None:
 
 
 def test_every_code_has_a_test() -> None:
-    elsewhere = {"management-nic", "kubelet-running", "boot-pages-too-many", "foreign-edit"}
+    elsewhere = {
+        "management-nic",
+        "kubelet-running",
+        "boot-pages-too-many",
+        "foreign-edit",
+        "card-in-use",
+        "iommu-off",
+        "iommu-group-shared",
+    }
     assert set(CASES) | elsewhere == set(refusals.CODES)

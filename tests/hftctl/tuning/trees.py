@@ -37,6 +37,7 @@ class Card:
     node: int
     queues: int
     default_route: bool = False
+    group: int = -1  # of the IOMMU; -1: it is off
     tables: dict[str, dict[str, int]] = field(
         default_factory=lambda: {"coalescing": COALESCING, "offloads": {"gro": 1, "lro": 0}}
     )
@@ -54,7 +55,13 @@ class Machine:
     kernel: str = "6.1.0-28-amd64"
     command_line: str = "BOOT_IMAGE=/boot/vmlinuz-6.1.0-28-amd64 root=UUID=0b6f1a52 ro quiet"
     config: dict[str, str] = field(
-        default_factory=lambda: {"NO_HZ_FULL": "y", "RCU_NOCB_CPU": "y", "HZ": "250", "XDP_SOCKETS": "y"}
+        default_factory=lambda: {
+            "NO_HZ_FULL": "y",
+            "RCU_NOCB_CPU": "y",
+            "HZ": "250",
+            "XDP_SOCKETS": "y",
+            "BPF_SYSCALL": "y",
+        }
     )
     cards: tuple[Card, ...] = ()
     frequency: str = "intel_pstate"  # "" where a hypervisor decides
@@ -164,7 +171,9 @@ def build(root: Path, of: Machine) -> Path:
     put("sys/devices/virtual/workqueue/cpumask", full)
     put("sys/devices/virtual/workqueue/writeback/cpumask", full)
     put("proc/irq/default_smp_affinity", full)
+    put("proc/sys/net/core/rps_default_mask", re.sub("[0-9a-f]", "0", full))
     put("dev/cpu_dma_latency", "")
+    put("sys/fs/cgroup/cgroup.controllers", "cpuset cpu io memory hugetlb pids")
     _interrupts(put, of, count, everything, full)
     for service in of.services:
         put(f"sys/fs/cgroup/system.slice/{service}.service/cgroup.procs", "812")
@@ -185,6 +194,14 @@ def _interrupts(put, of: Machine, count: int, everything: str, full: str) -> Non
         put(f"{place}/speed", "25000")
         put(f"{place}/napi_defer_hard_irqs", "0")
         put(f"{place}/gro_flush_timeout", "0")
+        put(f"{place}/threaded", "0")
+        if card.pci:
+            put(f"sys/bus/pci/devices/{card.pci}/driver", f"../../../bus/pci/drivers/{card.driver}")
+            put(f"sys/bus/pci/devices/{card.pci}/driver_override", "(null)")
+            put(f"sys/bus/pci/devices/{card.pci}/numa_node", str(card.node))
+        if card.group >= 0:
+            put(f"sys/bus/pci/devices/{card.pci}/iommu_group", f"../../../kernel/iommu_groups/{card.group}")
+            put(f"sys/kernel/iommu_groups/{card.group}/devices/{card.pci}", "")
         for queue in range(card.queues):
             put(f"{place}/queues/rx-{queue}/rps_cpus", re.sub("[0-9a-f]", "0", full))
             put(f"{place}/queues/tx-{queue}/xps_cpus", full)
