@@ -16,6 +16,7 @@ import time
 EACH = {  # and what makes it short
     "engine_core": ("--commands", "20000", "--rounds", "1"),
     "probe": ("--short",),
+    "tune_show": ("--short",),
     "deploy": ("--runs", "1"),
     "order_entry": ("--short",),
     "order_batch": ("--short",),
