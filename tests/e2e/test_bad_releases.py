@@ -14,7 +14,7 @@ from hftctl.operations.deploy import deploy
 from hftctl.targets.local import LocalTarget
 from tests.ports import free_ports
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack")]
+pytestmark = pytest.mark.stack
 
 STARVED = (
     "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_AS, (40 << 20, 40 << 20)); "

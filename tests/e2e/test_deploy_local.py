@@ -14,7 +14,7 @@ from hftctl.targets.local import control
 from tests.e2e.conftest import Stack, make_profile
 from tests.ports import free_neighbours, free_ports
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack")]
+pytestmark = pytest.mark.stack
 
 
 def test_a_deploy_ends_ready_and_proved_by_an_order(stack):

@@ -9,7 +9,7 @@ from hftctl.operations.drain import drain
 from hftctl.operations.halt import resume
 from stack.matcher.snapshot_file import describe, snapshot_paths
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack")]
+pytestmark = pytest.mark.stack
 
 
 def point(stack):

@@ -11,7 +11,7 @@ import redis
 from hftctl.operations.drift import drift
 from hftctl.targets.local import credentials
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack")]
+pytestmark = pytest.mark.stack
 
 
 def found(stack):

@@ -10,7 +10,7 @@ import pytest
 
 from hftctl.operations.events import events
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack")]
+pytestmark = pytest.mark.stack
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -21,6 +21,9 @@ from stack.wire.link import QueryRefused
 from tests.stack.gateway.processes import NO_POSTGRES, NO_REDIS, Client, Process, engine, gateway, order
 
 Start = Callable[[Process], Process]
+PATIENT_S = (
+    20.0  # the plain-Python engine comes back in 1 s alone, and in more than 5 beside other tests on few processors
+)
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +32,7 @@ def _password(run: Path) -> None:
 
 
 def pair(run: Path, started: Start, **changes: Any) -> tuple[Process, Process]:
-    return started(engine(run)), started(gateway(run, NO_POSTGRES, NO_REDIS, **changes))
+    return started(engine(run)), started(gateway(run, NO_POSTGRES, NO_REDIS, **{"hold_s": PATIENT_S, **changes}))
 
 
 def held(gateway: Process, count: int) -> None:
@@ -59,7 +62,7 @@ def test_orders_wait_out_an_engine_that_was_killed(run: Path, started: Start) ->
 
 
 def test_orders_sent_when_the_engine_was_killed_are_sent_again_and_stand_once(run: Path, started: Start) -> None:
-    dead, door = pair(run, started, hold_s=20.0)
+    dead, door = pair(run, started)
     stop = threading.Event()
 
     def trade(number: int) -> list[tuple[int, str]]:
@@ -174,7 +177,7 @@ def test_lost_after_it_was_sent_and_not_back_is_504(run: Path, started: Start) -
 
 
 def test_the_number_of_waiting_requests_is_bounded(run: Path, started: Start) -> None:
-    dead, door = pair(run, started, max_held=2, hold_s=20.0)
+    dead, door = pair(run, started, max_held=2)
     dead.kill()
     with Client(door) as client, ThreadPoolExecutor(2) as pool:
         waiting = [pool.submit(client.place, client_order_id=f"w-{n}") for n in range(2)]
@@ -186,7 +189,7 @@ def test_the_number_of_waiting_requests_is_bounded(run: Path, started: Start) ->
 
 
 def test_a_gateway_that_starts_before_its_engine_holds_orders(run: Path, started: Start) -> None:
-    door = started(gateway(run, NO_POSTGRES, NO_REDIS))
+    door = started(gateway(run, NO_POSTGRES, NO_REDIS, hold_s=PATIENT_S))
     with Client(door) as client, ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(client.place, client_order_id="early")
         held(door, 1)
