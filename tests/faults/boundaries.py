@@ -15,10 +15,11 @@ import itertools
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tests.faults.clients import Crowd
 from tests.faults.evidence import gather
@@ -44,13 +45,21 @@ class Kill:
 
 @dataclass
 class Outcome:
-    kills: list[Kill]
+    """Of hftctl ended many times under load, here and in hasty.py."""
+
+    ends: Sequence[Any]  # each with its `problems`
     verdict: Verdict
     problems: list[str]
 
     @property
     def good(self) -> bool:
-        return self.verdict.name == "valid" and not self.problems and not any(kill.problems for kill in self.kills)
+        return self.verdict.name == "valid" and not self.problems and not any(end.problems for end in self.ends)
+
+    def lines(self) -> list[str]:
+        """For the report."""
+        said = f"history of orders: {self.verdict.name} {self.verdict.counts}"
+        wrong = [*self.verdict.broken[:20], *self.verdict.incomplete, *self.problems]
+        return [f"Verdict: **{'good' if self.good else 'FAILED'}**; {said}", "", *(f"- {line}" for line in wrong), ""]
 
 
 def words_of(stack: Stack, verb: str) -> list[str]:
@@ -164,15 +173,14 @@ def report_of(outcome: Outcome, seed: int, nth: int, took_s: float) -> str:
     which = "" if nth == 1 else f" Of each verb the first point, every {nth}th from it, and the last were tried."
     lines = [
         "# hftctl killed at every journal boundary", "",
-        f"Seed {seed}, {len(outcome.kills)} kills, {CLIENTS} clients trading all the time. Each point is the nth write of the command "
+        f"Seed {seed}, {len(outcome.ends)} kills, {CLIENTS} clients trading all the time. Each point is the nth write of the command "
         "to its journal (or its record of the revision), before or after it; then the way back named in the row. "
         f"Between an entry written and the next one begun nothing happens, so one of the two is enough.{which} Took {took_s:.0f} s.", "",
-        f"Verdict: **{'good' if outcome.good else 'FAILED'}**; history of orders: {outcome.verdict.name} {outcome.verdict.counts}", "",
-        *[f"- {line}" for line in [*outcome.verdict.broken[:20], *outcome.verdict.incomplete, *outcome.problems]], "",
+        *outcome.lines(),
         "| verb | killed | rollout status | then | result | took s | problems |", "|---|---|---|---|---|---|---|",
         *[
             f"| {k.verb} | {k.point} | {k.told} | {k.way} | {k.result} | {k.took_s:.1f} | {'; '.join(k.problems)} |"
-            for k in outcome.kills
+            for k in outcome.ends
         ], "",
     ]  # fmt: skip
     return "\n".join(lines)

@@ -98,8 +98,7 @@ def jumps_of_a_stack() -> dict[str, int]:
     }
 
 
-async def clocks_of_a_stack(jump_s: float, only: tuple[str, ...] = ()) -> list[Case]:
-    """Each jump holds for `jump_s` at least, and past the midnight; `only` names jumps, none: all, and `hftctl load` over three."""
+async def clocks_of_a_stack(jump_s: float) -> list[Case]:
     stack = Stack.make("clocks")
     clock = shim.Clock(stack.folder)
     stack.environment |= clock.environment
@@ -107,15 +106,13 @@ async def clocks_of_a_stack(jump_s: float, only: tuple[str, ...] = ()) -> list[C
 
     async def acts(scene: Scene) -> None:
         nonlocal ahead_s
-        jumps = jumps_of_a_stack()
-        for what in only or jumps:
-            seconds = jumps[what]
+        for what, seconds in jumps_of_a_stack().items():
             ahead_s = max(ahead_s, seconds)
             began = len(scene.crowd.history)
 
             async def jump(case: Case, seconds: int = seconds) -> None:
                 clock.set(seconds)
-                await asyncio.sleep(max(jump_s, 8.0))  # a midnight is five seconds away
+                await asyncio.sleep(max(jump_s, 12.0))
 
             await scene.during(f"clock of the stack {what}", jump)
             await _look(scene, scene.cases[-1], began, ahead_s)

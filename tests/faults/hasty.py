@@ -20,10 +20,10 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.faults.boundaries import CLIENTS, PAUSE_S, SMALL, not_whole, words_of
+from tests.faults.boundaries import CLIENTS, PAUSE_S, SMALL, Outcome, not_whole, words_of
 from tests.faults.clients import Crowd
 from tests.faults.evidence import gather
-from tests.faults.history import Verdict, check
+from tests.faults.history import check
 from tests.faults.stack import ROOT, Stack
 
 VERBS = ("deploy", "scale", "restart", "rollback", "stop", "start")
@@ -104,17 +104,6 @@ def _converged(stack: Stack, this: Round, way: str, before: int) -> Round:
     return this
 
 
-@dataclass
-class Outcome:
-    rounds: list[Round]
-    verdict: Verdict
-    problems: list[str]
-
-    @property
-    def good(self) -> bool:
-        return self.verdict.name == "valid" and not self.problems and not any(one.problems for one in self.rounds)
-
-
 async def hasty(count: int, seed: int) -> Outcome:
     stack, dice, rounds = Stack.make(f"hasty-{seed}", SMALL), random.Random(seed), list[Round]()
     try:
@@ -140,14 +129,13 @@ async def hasty(count: int, seed: int) -> Outcome:
 def report_of(outcome: Outcome, seed: int, took_s: float) -> str:
     lines = [
         "# hftctl ended at any moment", "",
-        f"Seed {seed}, {len(outcome.rounds)} rounds, {CLIENTS} clients trading all the time, {took_s:.0f} s.", "",
-        f"Verdict: **{'good' if outcome.good else 'FAILED'}**; history of orders: {outcome.verdict.name} {outcome.verdict.counts}", "",
-        *[f"- {line}" for line in [*outcome.verdict.broken[:20], *outcome.verdict.incomplete, *outcome.problems]], "",
+        f"Seed {seed}, {len(outcome.ends)} rounds, {CLIENTS} clients trading all the time, {took_s:.0f} s.", "",
+        *outcome.lines(),
         "| verb | ended by | after s | exit | a second one | rollout status | then | problems |", "|---|---|---|---|---|---|---|---|",
         *[
             f"| {r.verb} | {r.end} | {r.after_s} | {r.code} | {'' if r.other is None else r.other} | {r.told} | {r.way} | "
             f"{'; '.join(r.problems)} |"
-            for r in outcome.rounds
+            for r in outcome.ends
         ], "",
     ]  # fmt: skip
     return "\n".join(lines)

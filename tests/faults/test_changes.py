@@ -23,9 +23,9 @@ def test_nobody_notices_changes_under_load():
 @pytest.mark.timeout(400)
 def test_killed_at_a_journal_boundary_the_next_command_converges():
     outcome = asyncio.run(boundaries(["restart"], 20261121, lambda found: found[1::4]))
-    assert [kill.problems for kill in outcome.kills if kill.problems] == []
+    assert [kill.problems for kill in outcome.ends if kill.problems] == []
     told = {
-        kill.told for kill in outcome.kills
+        kill.told for kill in outcome.ends
     }  # `strike` knows which of them may be: "ready" only behind the last entry
     assert {"interrupted"} <= told <= {"interrupted", "ready"}
     assert outcome.verdict.name == "valid", outcome.verdict.broken[:5] + outcome.verdict.incomplete
