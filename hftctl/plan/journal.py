@@ -96,7 +96,7 @@ class RolloutJournal:
                     found.append(_rollout(entry))
                 elif found:
                     _advance(found[-1], entry)
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
+            except (LookupError, TypeError, ValueError, AttributeError) as error:
                 raise self._damaged(f"in line {number}", error) from error
         return found
 
@@ -243,7 +243,7 @@ class RolloutJournal:
 
 
 def _rollout(entry: Mapping[str, Any]) -> Rollout:
-    return Rollout(
+    rollout = Rollout(
         id=entry["rollout"],
         verb=entry["verb"],
         actor=entry["actor"],
@@ -262,12 +262,15 @@ def _rollout(entry: Mapping[str, Any]) -> Rollout:
         restarts=tuple(entry.get("restarts", ())),
         data=entry.get("data", False),
     )
+    if not {change.subject for change in rollout.changes}.union(rollout.inherited) <= rollout.baseline.keys():
+        raise ValueError("it changes what it has no baseline for")
+    return rollout
 
 
 def _advance(rollout: Rollout, entry: Mapping[str, Any]) -> None:
     match entry["entry"]:
         case "intent":
-            rollout.intents.add(entry["change"])
+            rollout.intents.add(range(len(rollout.changes))[entry["change"]])
         case "outcome":
             rollout.outcomes[entry["change"]] = entry["failure"]
         case "reverting":

@@ -43,8 +43,8 @@ class LocalFile:
 
     def append(self, data: bytes, at: int) -> None:
         created = not self._path.exists()
-        if created:
-            make_folder(self._path.parent)
+        if not self._path.parent.is_dir():
+            make_folder(self._path.parent, mode=0o700)  # one that is there keeps its mode
         handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             os.ftruncate(handle, at)

@@ -6,6 +6,7 @@ Not in the state home, which several users and deployments have: a second one wo
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -91,12 +92,13 @@ class HostState:
 def _applied(path: Path) -> Applied | None:
     try:
         read: Mapping[str, Any] = json.loads(path.read_bytes())
+        lists = {name: tuple(read[name]) for name in ("only", "forced", "arguments", "unchangeable")}
+        lists["bind"] = tuple(read.get("bind", ()))  # what an older hftctl applied has none
+        return Applied(**{**read, **lists, "settings": tuple(Standing(**one) for one in read["settings"])})
     except FileNotFoundError:
         return None
-    except ValueError as error:
+    except (ValueError, KeyError, TypeError) as error:
+        aside = shlex.join(["mv", str(path), f"{path}.damaged"])
         raise DamageFound(
-            f"{path} is damaged: {error}", hint="put it aside; hftctl tune apply writes it anew"
+            f"{path} is damaged: {error}", hint=f"{aside}; then it is written anew by: hftctl tune apply"
         ) from error
-    lists = {name: tuple(read[name]) for name in ("only", "forced", "arguments", "unchangeable")}
-    lists["bind"] = tuple(read.get("bind", ()))  # what an older hftctl applied has none
-    return Applied(**{**read, **lists, "settings": tuple(Standing(**one) for one in read["settings"])})

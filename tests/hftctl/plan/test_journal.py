@@ -100,6 +100,19 @@ def test_a_line_that_is_json_and_no_entry_is_damage_and_not_a_bug(journal, line)
     assert f"mv {journal.path} {journal.path}.damaged" in told.value.hint
 
 
+@pytest.mark.parametrize(
+    ("was", "now"), [(b'"change":1', b'"change":5'), (b'"subject":"engine-0"', b'"subject":"engine-1"')]
+)
+def test_an_entry_that_speaks_of_what_is_not_there_is_damage_and_not_a_bug(journal, was, now):
+    begin(journal)
+    journal.intent(1)
+    data = journal.path.read_bytes()
+    assert was in data
+    journal.path.write_bytes(data.replace(was, now))
+    with pytest.raises(DamageFound, match="is damaged in line"):
+        journal.rollouts()
+
+
 def test_the_file_stays_bounded_and_keeps_the_newest_whole(journal, monkeypatch):
     monkeypatch.setattr(module, "KEPT_BYTES", 4000)
     for number in range(50):
