@@ -121,13 +121,18 @@ class Layout:
     def postgres(self, shard: int) -> Path:
         return self.data / f"postgres-{shard}"
 
+    def restored(self, id_: str) -> Path:
+        """What a restore is about to exchange with `data`."""
+        return self.root / f"data.restored-{id_}"
+
     def aside(self, id_: str) -> Path:
-        """What a restore puts in the place of `data`, and after that what stood there."""
+        """What stood in the place of `data` before a restore."""
         return self.root / f"data.aside-{id_}"
 
     def asides(self) -> list[Path]:
-        """Oldest first."""
-        return sorted(self.root.glob("data.aside-*"))
+        """Both, oldest first."""
+        kept = [*self.root.glob("data.aside-*"), *self.root.glob("data.restored-*")]
+        return sorted(kept, key=lambda folder: folder.name.partition("-")[2])
 
     def partition(self, partition: int) -> Path:
         """Holds journal/, events/ and snapshots/ of one engine."""

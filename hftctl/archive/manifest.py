@@ -135,12 +135,16 @@ def read(store: Store, id_: str) -> Manifest:
 
 def ids(store: Store) -> list[str]:
     """Oldest first."""
-    return sorted(path.stem for path in store.backups.glob("[0-9]*.json"))
+    return _ids(store.backups)
 
 
-def later(store: Store, id_: str) -> str:
-    """This id; or, where it would not sort behind the newest (two within a second, a clock put back), the one after that."""
-    there = ids(store)
+def _ids(folder: Path) -> list[str]:
+    return sorted(path.stem for path in folder.glob("[0-9]*.json"))
+
+
+def later(folder: Path, id_: str) -> str:
+    """This id; or, where it would not sort behind the newest there (two within a second, a clock put back), the one after that."""
+    there = _ids(folder)
     if not there or id_ > there[-1]:
         return id_
     stem, _, number = there[-1].rpartition("-")

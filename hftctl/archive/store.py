@@ -6,17 +6,20 @@
     STORE/<deployment>/lock                                      held alone by who writes, shared by who reads
 
 An object that has its name is whole and on disk. What a killed backup had copied is therefore found by the next one and
-not copied again, and what no manifest names is no backup.
+not copied again, and what no manifest names is no backup. One that is found damaged loses its name (`.damaged` behind it), so
+that the next backup copies its content again.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import shlex
+from contextlib import suppress
 from pathlib import Path
 
 from hftctl.errors import DamageFound, Failed, HftctlError, NotFound
-from hftctl.paths import check_name, make_folder, write_atomic
+from hftctl.paths import check_name, make_folder, sync_folder, write_atomic
 
 LEVEL = 3  # of zstd: 6 is a tenth smaller and takes three times as long
 SUFFIX = ".zst"
@@ -32,6 +35,7 @@ class Store:
         self.backups = self.root / "backups"
         self.drills = self.root / "drills"
         self.lock = self.root / "lock"
+        self.named = f"--store {shlex.quote(str(folder))} -p {deployment}"  # for commands to type
 
     def make(self) -> None:
         """Raises Failed where the folder is not there: a mount that is away must not be filled underneath."""
@@ -42,9 +46,14 @@ class Store:
             )
         try:
             for folder in (self.root, self.objects, self.backups, self.drills):
-                make_folder(folder, mode=0o700)
+                _made(folder)
         except OSError as error:
             raise self.failed(error) from error
+
+    def sweep(self) -> None:
+        """Take away what killed ones had half written. For who holds the lock alone."""
+        for half in (*self.objects.glob("*/.*"), *self.backups.glob(".*"), *self.drills.glob(".*")):
+            half.unlink(missing_ok=True)
 
     def failed(self, error: OSError) -> HftctlError:
         """What to raise for an error of the file system."""
@@ -74,7 +83,8 @@ class Store:
             return name, 0
         packed = zstandard.ZstdCompressor(level=LEVEL).compress(content)
         try:
-            write_atomic(_folder(self.path(name)), packed, mode=0o600)
+            _made(self.path(name).parent)
+            write_atomic(self.path(name), packed, mode=0o600)
         except OSError as error:
             raise self.failed(error) from error
         return name, len(packed)
@@ -88,15 +98,25 @@ class Store:
             packed = path.read_bytes()
             content = zstandard.ZstdDecompressor().decompress(packed, max_output_size=CONTENT_BYTES_MAX)
         except FileNotFoundError:
+            if self._aside(name).exists():
+                raise DamageFound(f"{path} is damaged, it holds {what}: it was found so and set aside") from None
             raise DamageFound(f"{path} is missing: it holds {what}") from None
         except zstandard.ZstdError as error:
-            raise DamageFound(f"{path} is damaged, it holds {what}: {error}") from None
+            raise self._damaged(name, what, str(error)) from None
         except OSError as error:
             raise NotFound(f"cannot read {path}: {error.strerror}") from error
         found = hashlib.sha256(content).hexdigest()
         if found != name:
-            raise DamageFound(f"{path} is damaged, it holds {what}: its content has the hash {found}")
+            raise self._damaged(name, what, f"its content has the hash {found}")
         return content
+
+    def _damaged(self, name: str, what: str, why: str) -> DamageFound:
+        with suppress(OSError):  # a store that cannot be written is told of all the same
+            self.path(name).rename(self._aside(name))
+        return DamageFound(f"{self.path(name)} is damaged, it holds {what}: {why}")
+
+    def _aside(self, name: str) -> Path:
+        return self.path(name).with_suffix(f"{SUFFIX}.damaged")
 
 
 def deployments(folder: Path) -> list[str]:
@@ -104,6 +124,9 @@ def deployments(folder: Path) -> list[str]:
     return sorted(path.parent.name for path in folder.glob("*/backups") if path.is_dir())
 
 
-def _folder(path: Path) -> Path:
-    make_folder(path.parent, mode=0o700)
-    return path
+def _made(folder: Path) -> None:
+    """Its name is on disk before that of anything in it."""
+    there = folder.is_dir()
+    make_folder(folder, mode=0o700)
+    if not there:
+        sync_folder(folder.parent)

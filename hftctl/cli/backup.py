@@ -47,7 +47,8 @@ def create(
     manifest = made.manifest
     if format_ is Format.JSON:
         output.document(
-            "Backup", {"store": made.store, "objects": made.objects, "copied": made.copied, **body(manifest)}
+            "Backup",
+            {"store": str(made.store.folder), "objects": made.objects, "copied": made.copied, **body(manifest)},
         )
         return
     output.put(
@@ -56,7 +57,7 @@ def create(
     )
     for one in manifest.left_out:
         output.hanging("left out:", one, gap=" ")
-    output.put(f"prove it: hftctl backup drill -p {manifest.deployment} --store {made.store}")
+    output.put(f"prove it: hftctl backup drill {made.store.named}")
 
 
 @app.command("list")

@@ -57,7 +57,7 @@ def restore(
     from hftctl.operations.backup.restore import restore as run
 
     if discard_old:
-        _discard(name, yes=yes, dry_run=dry_run)
+        _discard(name, lock_wait_s=lock_wait, yes=yes, dry_run=dry_run)
         return
     wanted = Wanted(sequences(to_sequence or []), to_time)
     with reporting() as progress:
@@ -75,10 +75,12 @@ def restore(
 def _show(done: Restored) -> None:
     for note in done.notes:
         output.hanging("note:", note, gap=" ")
-    rows = [
+    rows: list[list[object]] = [
         [one.partition, one.sequence, one.live_orders, one.rows, done.behind.get(one.partition, 0)]
         for one in done.partitions
     ]
+    if done.result == "planned":
+        rows = [[number, None, None, None, behind] for number, behind in done.behind.items()]
     output.columns(["PARTITION", "SEQUENCE", "LIVE ORDERS", "ROWS", "BEHIND IT"], rows)
     result = "would be restored" if done.result == "planned" else f"is {done.result}"
     took = f": {output.duration(done.rto_s)}, {output.duration(done.paused_s)} of them without orders"
@@ -89,14 +91,14 @@ def _show(done: Restored) -> None:
         )
 
 
-def _discard(name: str | None, *, yes: bool, dry_run: bool) -> None:
+def _discard(name: str | None, *, lock_wait_s: float, yes: bool, dry_run: bool) -> None:
     from hftctl.operations.backup.swap import discard
     from hftctl.operations.standing import which
     from hftctl.paths import layout
 
-    place = layout(which(name))
-    kept = [str(folder) for folder in place.asides()]
+    deployment = which(name)
+    kept = [str(folder) for folder in layout(deployment).asides()]
     if kept and not dry_run:
         confirm_or_refuse(f"delete {', '.join(kept)}", yes=yes)
-        discard(place)
+        kept = [str(folder) for folder in discard(deployment, lock_wait_s=lock_wait_s)]
     output.put(f"{'would delete' if dry_run else 'deleted'}: {', '.join(kept) or 'nothing, no restore has kept any'}")

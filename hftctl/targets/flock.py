@@ -52,7 +52,8 @@ def holder(path: Path) -> str:
 def _acquire(path: Path, deployment: str, why: str, wait_s: float, kind: int) -> int:
     deadline = time.monotonic() + wait_s
     while True:
-        make_folder(path.parent)
+        if not path.parent.is_dir():
+            make_folder(path.parent, mode=0o700)  # one that is there keeps its mode: it may hold secrets
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(handle, kind | fcntl.LOCK_NB)

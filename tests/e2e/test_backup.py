@@ -23,13 +23,14 @@ from hftctl.archive.store import Store
 from hftctl.errors import DamageFound, Failed, Refused
 from hftctl.operations.backup.choose import Wanted
 from hftctl.operations.backup.create import create
+from hftctl.operations.backup.drill import drill
 from hftctl.operations.backup.look import listed, verify
 from hftctl.operations.backup.restore import restore
 from hftctl.targets.local.identity import processes, working_directory
 from tests.e2e.conftest import Stack, make_profile
 
 SCHEMAS = Path(hftctl.__file__).parent / "cli" / "schemas"
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack")]
+pytestmark = pytest.mark.stack
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +171,9 @@ def test_every_damage_is_found_and_named(saved, taken, tmp_path, damage):
     if "secrets" not in damage and "revision" not in damage:  # those are here too, and what is here is used
         with pytest.raises((DamageFound, Refused)):
             restore(saved.name, second.manifest.id, store=store.folder)
+    if "chunk" in damage or "byte of the journal" in damage:
+        create(saved.name, store=store.folder)
+        assert verify(saved.name, store=store.folder).error is None, "the next backup does not lean on what is damaged"
     assert saved.order().status_code == 201, "what stands was not touched"
 
 
@@ -209,6 +213,14 @@ def test_a_full_store_keeps_what_it_has(saved, tmp_path):
         filler.unlink()
         assert create(saved.name, store=folder).manifest.commands == made.manifest.commands + 1
         assert verify(saved.name, store=folder, all_=True).error is None
+        read_only = 1 | 32  # MS_RDONLY, MS_REMOUNT
+        assert libc.mount(b"tmpfs", os.fsencode(folder), b"tmpfs", read_only, b"size=1m") == 0
+        assert verify(saved.name, store=folder).error is None, "a store that nobody can write is good for reading"
+        assert restore(saved.name, store=folder, dry_run=True).result == "planned"
+        with pytest.raises(Failed, match=r"cannot write to the store .*: Read-only file system"):
+            create(saved.name, store=folder)
+        with pytest.raises(Refused, match=r"its report is kept in .*, which cannot be written"):
+            drill(saved.name, store=folder)
     finally:
         libc.umount(os.fsencode(folder))
 

@@ -26,18 +26,17 @@ from hftctl.release import Release, code_artifacts, schema_range
 from hftctl.targets.local import LocalTarget
 
 PREFIX = ".beside-"
+LOCK = "lock"
 PORT_TRIES = 50
 
 
 @contextmanager
-def scratch(deployment: str) -> Iterator[Path]:
+def scratch() -> Iterator[Path]:
     """A folder of ours in the state home, so that what is in it can be moved to its place at once; gone at the end, with
     everything that runs from it."""
     home = paths.make_folder(paths.home())
     _sweep(home)
-    folder = paths.make_folder(home / f"{PREFIX}{new_id()}", mode=0o700)
-    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX)
+    folder, lock = _own(home)
     before = None
     if threading.current_thread() is threading.main_thread():
         before = signal.signal(signal.SIGTERM, _interrupt)
@@ -45,11 +44,22 @@ def scratch(deployment: str) -> Iterator[Path]:
         yield folder
     finally:
         try:
-            _remove(folder, deployment)
+            _remove(folder)
         finally:
             os.close(lock)
             if before is not None:
                 signal.signal(signal.SIGTERM, before)
+
+
+def _own(home: Path) -> tuple[Path, int]:
+    while True:
+        folder = paths.make_folder(home / f"{PREFIX}{new_id()}", mode=0o700)
+        with suppress(FileNotFoundError):  # somebody who sweeps may be faster than we with its lock
+            lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if (folder / LOCK).exists():
+                return folder, lock
+            os.close(lock)
 
 
 def _interrupt(_number: int, _frame: Any) -> None:
@@ -59,24 +69,34 @@ def _interrupt(_number: int, _frame: Any) -> None:
 def _sweep(home: Path) -> None:
     for folder in home.glob(f"{PREFIX}*"):
         try:
-            lock = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+            lock = os.open(folder / LOCK, os.O_RDWR | os.O_CLOEXEC)
         except OSError:
-            continue  # just being made, or not ours
+            with suppress(OSError):
+                folder.rmdir()  # whoever made it was killed before its lock was there
+            continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for journal in folder.glob("*/rollout.journal"):
-                _remove(folder, journal.parent.name)
-            _remove(folder, "")
+            _remove(folder)
         except BlockingIOError:
             continue  # somebody works in it
         finally:
             os.close(lock)
 
 
-def _remove(folder: Path, deployment: str) -> None:
-    if deployment and (folder / deployment / "rollout.journal").exists():
-        with suppress(HftctlError):  # what does not stop is told of by its own files: they are removed under it
-            LocalTarget(deployment, home=folder).stop()
+def _remove(folder: Path) -> None:
+    for journal in folder.glob("*/rollout.journal"):
+        with suppress(
+            HftctlError, OSError
+        ):  # what does not stop is told of by its own files: they are removed under it
+            LocalTarget(journal.parent.name, home=folder).stop()
+    remove_tree(folder, last=LOCK)
+
+
+def remove_tree(folder: Path, *, last: str) -> None:
+    """Delete a folder, and the last thing in it by whose name the next one knows what we leave when we are killed here."""
+    for one in folder.iterdir():
+        if one.name != last:
+            shutil.rmtree(one, ignore_errors=True)
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -71,7 +71,7 @@ def _behind(store: Store, manifest: Manifest) -> NotFound:
     ends = ", ".join(f"command {one.sequence} of partition {one.partition}" for one in manifest.partitions)
     return NotFound(
         f"that point lies behind backup {manifest.id} of '{store.deployment}', which ends with {ends}",
-        hint=f"take one that has it: hftctl backup create --store {store.folder} -p {store.deployment}",
+        hint=f"take one that has it: hftctl backup create {store.named}",
     )
 
 

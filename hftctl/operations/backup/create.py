@@ -18,9 +18,9 @@ from hftctl.archive import manifest as manifests
 from hftctl.archive.manifest import CHUNK_BYTES, Manifest, Partition, Segment
 from hftctl.archive.sealing import seal
 from hftctl.archive.store import Store
-from hftctl.errors import DamageFound, Failed, HftctlError, Interrupted, NotFound, Refused
+from hftctl.errors import DamageFound, Failed, HftctlError, Interrupted, NotFound, Refused, UsageError
 from hftctl.operations.backup import journal
-from hftctl.operations.backup.place import find_store, held
+from hftctl.operations.backup.place import AWAY, find_store, held
 from hftctl.operations.rollout import actor, new_id
 from hftctl.operations.standing import open_standing, open_target, recorded
 from hftctl.operations.terms import Report, TargetFactory, silent
@@ -35,7 +35,7 @@ DERIVED = "event logs, snapshots, PostgreSQL and Valkey: rebuilt from the journa
 @dataclass(frozen=True)
 class Created:
     manifest: Manifest
-    store: str
+    store: Store
     objects: int  # that belong to it
     copied: int  # of them, those that were not there yet
 
@@ -51,19 +51,33 @@ def create(
     progress: Report = silent,
 ) -> Created:
     """`recipient` (the profile's without one): who can read the secrets. Without any they are left out, and that is said."""
-    place = find_store(name, store)
-    target = open_standing(place.deployment, targets=targets)
+    target = open_standing(name, targets=targets)
+    place = find_store(target.deployment, store)
+    _check(place, target)
     release = recorded(target, "back up").release
     recipient = recipient or str(release.profile.get("backup", {}).get("recipient", ""))
     place.make()
     try:
         with held(place, f"backup ({made_by})", wait_s=lock_wait_s):
+            place.sweep()
             return _Backup(place, target, recipient, made_by, progress).run()
     except KeyboardInterrupt as error:
         raise Interrupted(
             f"backup of '{place.deployment}' stopped by SIGINT: there is none of it, what it had copied is not copied again",
-            hint=f"hftctl backup create --store {place.folder} -p {place.deployment}",
+            hint=f"hftctl backup create {place.named}",
         ) from error
+
+
+def _check(store: Store, target: Target) -> None:
+    if target.name != "local":
+        raise Refused(
+            f"cannot back up '{store.deployment}': it stands on the target {target.name}, and backups are of the target local so far"
+        )
+    home = paths.home()
+    if store.folder.resolve() == home or home in store.folder.resolve().parents:
+        raise UsageError(
+            f"cannot keep backups in {store.folder}: it is lost together with the state home {home}", hint=AWAY
+        )
 
 
 class _Backup:
@@ -85,7 +99,7 @@ class _Backup:
         )
         secrets, left_out = self._secrets()
         made = Manifest(
-            id=manifests.later(self._store, new_id()),
+            id=manifests.later(self._store.backups, new_id()),
             deployment=self._store.deployment,
             made_by=self._made_by,
             actor=actor(),
@@ -106,7 +120,7 @@ class _Backup:
             raise DamageFound(f"{self._store.path(missing[0])} was there and is gone: somebody else changes this store")
         manifests.write(self._store, made)
         self._say("ready", f"backup {made.id} is whole")
-        return Created(made, str(self._store.folder), len(set(made.objects())), self._copied)
+        return Created(made, self._store, len(set(made.objects())), self._copied)
 
     def _partition(self, number: int) -> Partition:
         data = self._layout.partition(number)

@@ -5,6 +5,7 @@ The report stands in the store, each with the hash of the one before: none can b
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,7 +16,7 @@ from hftctl import paths
 from hftctl.archive import manifest as manifests
 from hftctl.archive.manifest import Manifest
 from hftctl.archive.store import Store
-from hftctl.errors import DamageFound, HftctlError, Interrupted, NotFound
+from hftctl.errors import DamageFound, HftctlError, Interrupted, NotFound, Refused
 from hftctl.operations.backup import journal
 from hftctl.operations.backup.beside import Beside, scratch
 from hftctl.operations.backup.compare import Compared, Point, compare, wait_for_rows
@@ -60,14 +61,19 @@ def drill(
 ) -> Drilled:
     """The newest backup without an id. Raises where it cannot even begin; after that the result says what failed."""
     place = existing(find_store(name, store))
-    with held(place, "drill", wait_s=lock_wait_s, shared=True), scratch(place.deployment) as folder:
+    if not os.access(place.drills, os.W_OK):
+        raise Refused(
+            f"cannot drill: its report is kept in {place.drills}, which cannot be written",
+            hint=f"this only reads: hftctl backup verify {place.named}",
+        )
+    with held(place, "drill", wait_s=lock_wait_s, shared=True), scratch() as folder:
         manifest = chosen(place, id_)
         try:
             return _Drill(place, manifest, folder, progress).run()
         except KeyboardInterrupt as error:
             raise Interrupted(
                 f"drill of backup {manifest.id} stopped: what it had brought up is gone, nothing else was touched",
-                hint=f"hftctl backup drill --store {place.folder} -p {place.deployment}",
+                hint=f"hftctl backup drill {place.named}",
             ) from error
 
 
@@ -92,7 +98,8 @@ class _Drill:
                 )
         except HftctlError as caught:
             result, error = "failed", caught
-        file = record(self._store, self._facts(result, error))
+        file, broken = record(self._store, self._facts(result, error))
+        error = error or broken
         self._say("ready" if error is None else "failed", f"report {file}")
         return Drilled(
             self._store.deployment, str(self._store.folder), self._manifest.id, str(file), result, self._compared,
@@ -177,13 +184,17 @@ class _Drill:
         }
 
 
-def record(store: Store, facts: Mapping[str, Any]) -> Path:
-    """Raises Failed, and DamageFound where the report before is not what it was."""
+def record(store: Store, facts: Mapping[str, Any]) -> tuple[Path, DamageFound | None]:
+    """Its file, and what is wrong with the report before: that is told once, and the next one follows on this. Raises Failed."""
     before = sorted(store.drills.glob("[0-9]*.json"))
-    previous = manifests.opened(before[-1], "report")["hash"] if before else ""
-    path = store.drills / f"{new_id()}.json"
+    previous, broken = "", None
+    try:
+        previous = manifests.opened(before[-1], "report")["hash"] if before else ""
+    except DamageFound as error:
+        previous, broken = f"damaged: {before[-1].name}", error
+    path = store.drills / f"{manifests.later(store.drills, new_id())}.json"
     try:
         write_atomic(path, manifests.sealed({**facts, "format": manifests.FORMAT, "previous": previous}), mode=0o600)
     except OSError as error:
         raise store.failed(error) from error
-    return path
+    return path, broken

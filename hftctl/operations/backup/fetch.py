@@ -55,7 +55,8 @@ def _partition(store: Store, partition: Partition, folder: Path, report: Report,
                 file.write(_ZEROS[: min(len(_ZEROS), segment.bytes - offset)])
             file.flush()
             os.fsync(file.fileno())
-    sync_folder(folder / "journal")
+    for place in (folder / "journal", folder, folder.parent):
+        sync_folder(place)
 
 
 def check_cut(partition: Partition, data: Path) -> None:

@@ -57,7 +57,12 @@ def listed(name: str | None, *, store: Path | None = None) -> Listing:
     place = existing(find_store(name, store))
     entries = tuple(_entry(place, id_) for id_ in reversed(manifests.ids(place)))
     bad = [one for one in entries if one.problem]
-    error = DamageFound(f"{len(bad)} of {len(entries)} backups are damaged: {bad[0].problem}") if bad else None
+    error = None
+    if bad:
+        error = DamageFound(
+            f"{len(bad)} of {len(entries)} backups are damaged: {bad[0].problem}",
+            hint=f"take a new one: hftctl backup create {place.named}; this one is told of until it is moved away",
+        )
     return Listing(place.deployment, str(place.folder), entries, error)
 
 
@@ -74,7 +79,9 @@ def chosen(store: Store, id_: str | None) -> Manifest:
         return manifests.read(store, id_)
     newest = manifests.newest(store)
     if newest is None:
-        raise NotFound(f"there is no backup of '{store.deployment}' in {store.folder}", hint="hftctl backup create")
+        raise NotFound(
+            f"there is no backup of '{store.deployment}' in {store.folder}", hint=f"hftctl backup create {store.named}"
+        )
     return newest
 
 
@@ -90,7 +97,7 @@ def verify(
     """Every byte against the manifest, every record of the journal against its chain, and its replay against what was recorded."""
     started = time.monotonic()
     place = existing(find_store(name, store))
-    with held(place, "verify", wait_s=lock_wait_s, shared=True), scratch(place.deployment) as folder:
+    with held(place, "verify", wait_s=lock_wait_s, shared=True), scratch() as folder:
         wanted = list(reversed(manifests.ids(place))) if all_ else [id_ or chosen(place, None).id]
         found = tuple(_verified(place, one, folder / one, progress) for one in wanted)
     bad = [one for one in found if one.problem]
@@ -98,8 +105,8 @@ def verify(
     if bad:
         error = DamageFound(
             f"backup {bad[0].id} of '{place.deployment}' is damaged: {bad[0].problem}",
-            hint=f"take a new one: hftctl backup create --store {place.folder} -p {place.deployment}; older ones may be whole: "
-            f"hftctl backup verify --all --store {place.folder} -p {place.deployment}",
+            hint=f"take a new one: hftctl backup create {place.named}; older ones may be whole: "
+            f"hftctl backup verify --all {place.named}",
         )
     return Verification(place.deployment, str(place.folder), found, time.monotonic() - started, error)
 

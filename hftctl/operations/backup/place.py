@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from hftctl.archive.store import Store, deployments
@@ -26,9 +27,17 @@ def find_store(name: str | None, folder: Path | None) -> Store:
     folder = folder.expanduser().absolute()
     if name is None:
         there = deployments(folder)
-        if len(there) != 1:
-            listed = ", ".join(there) or "none"
-            raise UsageError(f"which deployment? the store {folder} has backups of: {listed}", hint="name one: -p NAME")
+        if not there:
+            missing = "" if folder.is_dir() else ": there is no such folder"
+            raise NotFound(
+                f"there are no backups in {folder}{missing}",
+                hint="mount it where it is away; or name another: --store DIR",
+            )
+        if len(there) > 1:
+            raise UsageError(
+                f"which deployment? the store {folder} has backups of: {', '.join(there)}",
+                hint=f"name one: -p {there[0]}",
+            )
         name = there[0]
     return Store(folder, check_name(name))
 
@@ -48,13 +57,24 @@ def existing(store: Store) -> Store:
     if not store.backups.is_dir():
         raise NotFound(
             f"there are no backups of '{store.deployment}' in {store.folder}",
-            hint=f"mount it where it is away; or make one: hftctl backup create --store {store.folder}",
+            hint=f"mount it where it is away; or make one: hftctl backup create {store.named}",
         )
     return store
 
 
 @contextmanager
 def held(store: Store, why: str, *, wait_s: float = 0.0, shared: bool = False) -> Iterator[None]:
-    """The store's lock. Raises LockHeld."""
-    with flock.hold(store.lock, deployment=store.deployment, holder=actor(), why=why, wait_s=wait_s, shared=shared):
+    """The store's lock. Who reads where nothing can be written needs none: what is there does not change. Raises LockHeld, Failed."""
+    if shared and not os.access(store.root, os.W_OK):
+        yield
+        return
+    with ExitStack() as held_:
+        try:
+            held_.enter_context(
+                flock.hold(
+                    store.lock, deployment=store.deployment, holder=actor(), why=why, wait_s=wait_s, shared=shared
+                )
+            )
+        except OSError as error:
+            raise store.failed(error) from error
         yield

@@ -29,7 +29,7 @@ from hftctl.operations.rollout import confirm as confirm_
 from hftctl.operations.rollout import roll
 from hftctl.operations.running import record_stop
 from hftctl.operations.terms import Confirm, Intention, Report, RolloutResult, accept, silent
-from hftctl.paths import make_folder, write_atomic
+from hftctl.paths import make_folder
 from hftctl.plan.change import Plan
 from hftctl.plan.execute import Progress
 from hftctl.release import Release, Revision, code_artifacts, schema_range
@@ -83,7 +83,7 @@ def restore(
         except KeyboardInterrupt as error:
             raise Interrupted(
                 f"restore of '{place.deployment}' stopped: {work.stands()}",
-                hint=f"bring up what stands: hftctl start -p {place.deployment}; or give the same restore again",
+                hint=work.next_step(),
             ) from error
 
 
@@ -94,7 +94,7 @@ class _Restore:
         self.target = LocalTarget(store.deployment)
         self._layout = self.target.layout
         self._began = time.monotonic()
-        self._revisions = tuple(self.target.revisions())
+        self._revisions = self._known_revisions()
         last = self._revisions[-1].release if self._revisions else Release.from_document(self._manifest.release)
         self.release = replace(last, artifacts=code_artifacts(), schema=schema_range())
         self._secrets: Mapping[str, bytes] = {}
@@ -105,8 +105,31 @@ class _Restore:
         self._kept: Path | None = None
         self._paused = self._exchanged = 0.0
 
+    def _known_revisions(self) -> tuple[Revision, ...]:
+        """What stands here; where nothing does, those of the backup, beside any that a restore which was killed brought back."""
+        here = {one.number: one for one in self.target.revisions()}
+        if not self._layout.rollout_journal.exists():
+            kept = (json.loads(self._store.get(name, "a revision")) for name in self._manifest.revisions)
+            here = {one.number: one for one in map(Revision.from_document, kept)} | here
+        return tuple(here[number] for number in sorted(here))
+
     def prepare(self, identity: Path | None, new_secrets: bool) -> None:
         """Whose data stand here, and which secrets there will be. Raises Refused; nothing is written."""
+        data = self._layout.data
+        if data.is_symlink() or data.is_mount():
+            raise Refused(
+                f"cannot restore '{self._store.deployment}': {data} is a {'link' if data.is_symlink() else 'mount'}, and a restore "
+                "exchanges that folder for another one, at once",
+                hint=f"put it back into {data.parent}; what may stand on another disk is the whole state home: HFTCTL_HOME=/FOLDER",
+            )
+        there, wanted = len(self._manifest.partitions), len(self.release.profile["partitions"])
+        if there != wanted:
+            raise Refused(
+                f"cannot restore backup {self._manifest.id}: it has the journals of {there} partitions, and '{self._store.deployment}' "
+                f"has {wanted}, of which those that are not in it would begin empty",
+                hint=f"go back to a revision that had as many: hftctl history -p {self._store.deployment}, then hftctl rollback N; "
+                f"or take another backup: hftctl backup list {self._store.named}",
+            )
         for partition in self._manifest.partitions:
             self._whose(partition.partition, partition.journal)
         if self._layout.secrets.is_dir() and any(self._layout.secrets.iterdir()):
@@ -159,7 +182,8 @@ class _Restore:
     def run(self, lock_wait_s: float) -> Restored:
         with self.target.lock(f"restore of backup {self._manifest.id}", wait_s=lock_wait_s):
             make_folder(self._layout.root, mode=0o700)
-            with scratch(self._store.deployment) as folder:
+            swap.settle(self._layout)
+            with scratch() as folder:
                 beside = self._beside(folder)
                 restored = swap.put_beside(self._layout, beside.layout.data)
                 self._take_place(restored, beside)
@@ -204,15 +228,10 @@ class _Restore:
         return beside
 
     def _take_place(self, restored: Path, beside: Beside) -> None:
-        if not self._secrets:  # the database's password is the one it was made with
-            beside_secrets = {one.name: one.read_bytes() for one in beside.layout.secrets.iterdir() if one.is_file()}
-            self._secrets = beside_secrets
-        make_folder(self._layout.secrets, mode=0o700)
-        for name, content in self._secrets.items():
-            write_atomic(self._layout.secrets / name, content, mode=0o600)
-        if not self._revisions:
-            for name in self._manifest.revisions:
-                self.target.record(Revision.from_document(json.loads(self._store.get(name, "a revision"))))
+        swap.keep_secrets(self._layout, beside.layout.secrets)
+        if not self._layout.rollout_journal.exists():
+            for revision in self._revisions:
+                self.target.record(revision)
         self._paused = time.monotonic()
         if self._layout.rollout_journal.exists():
             self._say("applying", "stopping what stands; the exchange comes next")
@@ -226,6 +245,12 @@ class _Restore:
         if self._exchanged:
             return "the restored data stand, old ones are kept"
         return "the old data stand, it may be stopped" if self._paused else "nothing that stood was touched"
+
+    def next_step(self) -> str:
+        again = f"give the same restore again: hftctl backup restore {self._manifest.id} {self._store.named}"
+        if not self._layout.rollout_journal.exists():
+            return again
+        return f"bring up what stands: hftctl start -p {self._store.deployment}; or {again}"
 
     def ended(self, result: str, error: HftctlError | None = None) -> Restored:
         now = time.monotonic()
