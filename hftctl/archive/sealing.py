@@ -5,20 +5,28 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from hftctl.errors import Refused, UsageError
+
+
+def recipient_of(text: str) -> Any:
+    """Raises UsageError for what is none."""
+    import pyrage
+
+    try:
+        return pyrage.x25519.Recipient.from_str(text.strip())
+    except pyrage.RecipientError as error:
+        raise UsageError(
+            f"cannot encrypt to {text!r}: {error}", hint="a recipient begins with age1; make one: age-keygen"
+        ) from error
 
 
 def seal(files: Mapping[str, bytes], recipient: str) -> bytes:
     """Raises UsageError for what is no recipient."""
     import pyrage
 
-    try:
-        to = pyrage.x25519.Recipient.from_str(recipient.strip())
-    except pyrage.RecipientError as error:
-        raise UsageError(
-            f"cannot encrypt to {recipient!r}: {error}", hint="a recipient begins with age1; make one: age-keygen"
-        ) from error
+    to = recipient_of(recipient)
     plain = json.dumps({name: content.decode() for name, content in sorted(files.items())}).encode()
     return bytes(pyrage.encrypt(plain, [to]))
 

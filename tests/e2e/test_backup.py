@@ -20,7 +20,7 @@ import hftctl
 from hftctl import paths
 from hftctl.archive import manifest as manifests
 from hftctl.archive.store import Store
-from hftctl.errors import DamageFound, Failed, Refused
+from hftctl.errors import DamageFound, Failed, Refused, UsageError
 from hftctl.operations.backup.choose import Wanted
 from hftctl.operations.backup.create import create
 from hftctl.operations.backup.drill import drill
@@ -175,6 +175,12 @@ def test_every_damage_is_found_and_named(saved, taken, tmp_path, damage):
         create(saved.name, store=store.folder)
         assert verify(saved.name, store=store.folder).error is None, "the next backup does not lean on what is damaged"
     assert saved.order().status_code == 201, "what stands was not touched"
+
+
+def test_a_wrong_recipient_is_told_before_anything_is_copied(saved, tmp_path):
+    with pytest.raises(UsageError, match="cannot encrypt to 'age1'"):
+        create(saved.name, store=tmp_path, recipient="age1")
+    assert not list(tmp_path.iterdir())
 
 
 def test_another_deployments_store_is_refused_before_anything_is_written(saved, taken, tmp_path):

@@ -16,7 +16,7 @@ from typing import Any
 from hftctl import __version__, paths
 from hftctl.archive import manifest as manifests
 from hftctl.archive.manifest import CHUNK_BYTES, Manifest, Partition, Segment
-from hftctl.archive.sealing import seal
+from hftctl.archive.sealing import recipient_of, seal
 from hftctl.archive.store import Store
 from hftctl.errors import DamageFound, Failed, HftctlError, Interrupted, NotFound, Refused, UsageError
 from hftctl.operations.backup import journal
@@ -56,6 +56,8 @@ def create(
     _check(place, target)
     release = recorded(target, "back up").release
     recipient = recipient or str(release.profile.get("backup", {}).get("recipient", ""))
+    if recipient:
+        recipient_of(recipient)  # before anything is copied
     place.make()
     try:
         with held(place, f"backup ({made_by})", wait_s=lock_wait_s):
