@@ -50,7 +50,7 @@ def _answer(error: BaseException, words: Sequence[str]) -> int:
     elif isinstance(error, KeyboardInterrupt | typer.Abort):
         known = Interrupted("interrupted", hint="see what stands: hftctl status")
     else:
-        known = _surroundings(error) or _ours(error, words)
+        known = _surroundings(error, words) or _ours(error, words)
     try:
         output.error(known, as_json=wants_json(words) and not isinstance(known, output.Unwritten))
     except output.Unwritten:
@@ -75,7 +75,7 @@ def wants_json(words: Sequence[str]) -> bool:
     )
 
 
-def _surroundings(error: BaseException) -> HftctlError | None:
+def _surroundings(error: BaseException, words: Sequence[str]) -> HftctlError | None:
     """What is wrong with the machine and not with us."""
     if not isinstance(error, OSError):
         return None
@@ -93,7 +93,7 @@ def _surroundings(error: BaseException) -> HftctlError | None:
         return None
     return NotReverted(
         f"cannot write{where}: {error.strerror}; what was begun stays as it is",
-        hint="mend the disk, then see how to go on: hftctl status",
+        hint=f"mend the disk, then see how to go on: hftctl {'tune show' if 'tune' in words[:1] else 'status'}",
     )
 
 

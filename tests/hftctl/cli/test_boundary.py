@@ -170,6 +170,9 @@ def test_a_disk_that_takes_nothing_is_no_bug_of_ours(capsys: pytest.CaptureFixtu
     assert ended.err.startswith(
         f"error: cannot write /somewhere/rollout.journal: {os.strerror(number)}; what was begun"
     )
+    assert ended.err.endswith("see how to go on: hftctl status\n")
+    tuning = guarded(capsys, OSError(number, os.strerror(number), "/var/lib/hftctl-tune/lock"), "tune", "apply")
+    assert tuning.err.endswith("see how to go on: hftctl tune show\n"), "a deployment's status tells nothing of a host"
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
