@@ -1,4 +1,4 @@
-"""A dockerd of a test's own. It is started as a child, its images outlive it, and it is ended by its pid.
+"""A dockerd of a test's own. Its images outlive it; it does not outlive who started it, however that one ends.
 
     python -m tests.lab.docker.engine         until it is interrupted; prints what to export
 
@@ -19,10 +19,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.lab.docker.minder import STOP_S
 from tests.lab.docker.packages import CACHE, unpacked
 
+ROOT = Path(__file__).parents[3]
 START_S = 60.0
-STOP_S = 60.0
+IMAGES_KEPT = 4  # of our services: one for each of the last contents
+BUILD_CACHE_KEPT = "4gb"
 
 
 @dataclass
@@ -51,22 +54,46 @@ class Engine:
 def engine() -> Iterator[Engine]:
     programs = unpacked()
     CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "lock").open("w") as lock, tempfile.TemporaryDirectory(prefix="hftctl-docker-", dir="/tmp") as folder:
+    with (CACHE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        run = Path(folder)
-        plugins = run / "config" / "cli-plugins"
-        plugins.mkdir(parents=True)
-        for plugin in (programs / "usr/libexec/docker/cli-plugins").iterdir():
-            (plugins / plugin.name).symlink_to(plugin)
-        path = os.pathsep.join(
-            [f"{programs}/usr/sbin", f"{programs}/usr/bin", "/usr/sbin", "/sbin", os.environ["PATH"]]
-        )
-        env = {"DOCKER_HOST": f"unix://{run}/docker.sock", "DOCKER_CONFIG": str(run / "config"), "PATH": path}
-        started = Engine(run, env, _start(run, env))
+        run = Path(tempfile.mkdtemp(prefix="hftctl-docker-", dir="/tmp"))
+        minder = subprocess.Popen(
+            [sys.executable, "-m", "tests.lab.docker.minder", run],
+            stdin=subprocess.PIPE, pass_fds=[lock.fileno()], start_new_session=True, cwd=ROOT,
+        )  # fmt: skip
+        started = None
         try:
+            started = _engine(run, programs)
+            _clear(started)
             yield started
         finally:
-            _end(started.dockerd, signal.SIGTERM)
+            minder.communicate()
+            if started is not None:
+                started.dockerd.wait()
+
+
+def _engine(run: Path, programs: Path) -> Engine:
+    plugins = run / "config" / "cli-plugins"
+    plugins.mkdir(parents=True)
+    for plugin in (programs / "usr/libexec/docker/cli-plugins").iterdir():
+        (plugins / plugin.name).symlink_to(plugin)
+    path = os.pathsep.join([f"{programs}/usr/sbin", f"{programs}/usr/bin", "/usr/sbin", "/sbin", os.environ["PATH"]])
+    env = {"DOCKER_HOST": f"unix://{run}/docker.sock", "DOCKER_CONFIG": str(run / "config"), "PATH": path}
+    return Engine(run, env, _start(run, env))
+
+
+def _clear(engine: Engine) -> None:
+    """What a run that was killed left, whose containers Docker starts again; and images of contents long gone."""
+    docker = engine.docker
+    if containers := docker("ps", "-aq").stdout.split():
+        docker("rm", "-fv", *containers)
+    if volumes := docker("volume", "ls", "-q").stdout.split():
+        docker("volume", "rm", "-f", *volumes)
+    docker("network", "prune", "-f")
+    ours = docker("images", "hftctl/stack", "--format", "{{.Repository}}:{{.Tag}}").stdout.split()  # the newest first
+    if old := ours[IMAGES_KEPT:]:
+        docker("rmi", *old)
+    docker("buildx", "prune", "-f", "--keep-storage", BUILD_CACHE_KEPT)
 
 
 def _start(run: Path, env: dict[str, str]) -> subprocess.Popen[bytes]:
