@@ -63,29 +63,37 @@ def build(wanted: Wanted, *, begun: Callable[[str], None]) -> Built:
         raise Refused("cannot build images: hftctl is installed as a package, and the sources are elsewhere",
                       hint="build in a checkout of the sources, and name the image here with --tag")  # fmt: skip
     reference = images.stack_reference(wanted.images)
+    names = [reference, *([f"{reference.rpartition(':')[0]}:{wanted.tag}"] if wanted.tag else [])]
     api = connect()
-    there = None if wanted.no_cache else present(api, reference)
-    foreign = len(wanted.platforms) > 1
-    if foreign and not wanted.push:
-        raise Refused(
-            "cannot build for several platforms into this engine, which keeps one each", hint="add --push REGISTRY"
-        )
-    if built := there is None or foreign:
+    engine = _platform(api)
+    # Of another platform an image could not run here, and must not stand under the name of the one that does.
+    if foreign := [one for one in wanted.platforms if one != engine]:
+        if not wanted.push:
+            raise Refused(f"cannot build for {', '.join(foreign)} into this engine, which runs {engine}",
+                          hint="send it to a registry: --push REGISTRY")  # fmt: skip
         begun(reference)
-        _build(tree, reference, wanted, load=not foreign)
-    found = present(api, reference)
-    for name in [reference.rpartition(":")[0] + f":{wanted.tag}"] if wanted.tag and found else []:
+        _build(tree, names, wanted, push=True)
+        return Built(reference, True, 0, "", time.monotonic() - started)
+    there = None if wanted.no_cache else present(api, reference)
+    if there is None:
+        begun(reference)
+        _build(tree, names[:1], wanted, push=False)
+    for name in names[1:]:
         with saying(f"tag {reference} as {name}"):
             api.tag(reference, *name.rsplit(":", 1))
-        if wanted.push:
-            _push(name)
-    if wanted.push and not foreign:
-        _push(reference)
-    file = _describe(api, reference) if found else ""
-    return Built(reference, built, int(found["Size"]) if found else 0, file, time.monotonic() - started)
+    for name in names if wanted.push else ():
+        _push(name)
+    size_bytes = int((there or present(api, reference) or {}).get("Size", 0))
+    return Built(reference, there is None, size_bytes, _describe(api, reference), time.monotonic() - started)
 
 
-def _build(tree: Path, reference: str, wanted: Wanted, *, load: bool) -> None:
+def _platform(api: Any) -> str:
+    with saying("ask the Docker engine for its version"):
+        told = api.version()
+    return f"{told['Os']}/{told['Arch']}"
+
+
+def _build(tree: Path, names: Sequence[str], wanted: Wanted, *, push: bool) -> None:
     from python_on_whales import DockerClient
     from python_on_whales.exceptions import DockerException
 
@@ -103,22 +111,20 @@ def _build(tree: Path, reference: str, wanted: Wanted, *, load: bool) -> None:
                 folder,
                 file=Path(folder, images.DOCKERFILE),
                 build_args=arguments,
-                tags=[reference],
+                tags=list(names),
                 secrets=secrets,
                 cache=not wanted.no_cache,
                 platforms=list(wanted.platforms) or None,
-                load=load,
-                push=not load,
+                load=not push,
+                push=push,
                 progress=False,  # what went wrong is told with the error
                 provenance=False,  # an attestation would make a second image of every one
             )
         except DockerException as error:
             said = (error.stderr or error.stdout or str(error)).strip().splitlines()[-SAID_LINES:]
-            raise Failed(f"cannot build {reference}: " + "\n".join(said)) from error
+            raise Failed(f"cannot build {names[0]}: " + "\n".join(said)) from error
         except (FileNotFoundError, subprocess.SubprocessError) as error:
-            raise NotFound(
-                f"cannot build {reference}: {error}", hint="install docker with its buildx plugin"
-            ) from error
+            raise NotFound(f"cannot build {names[0]}: {error}", hint="install docker with its buildx plugin") from error
 
 
 def _push(reference: str) -> None:

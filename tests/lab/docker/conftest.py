@@ -9,7 +9,7 @@ import pytest
 from hftctl.operations.build import build_image
 from hftctl.profile.load import load
 from tests.lab.docker.engine import engine
-from tests.lab.docker.images import CA_BUNDLE, PIP_CONFIG, make
+from tests.lab.docker.images import make, trusted
 from tests.lab.docker.scene import Lab
 
 NEEDED = ("mmdebstrap", "iptables", "runc")
@@ -37,9 +37,5 @@ def lab(tmp_path_factory):
         patch.setenv("HFTCTL_HOME", str(tmp_path_factory.mktemp("home")))
         images = make(started)
         wanted = {**load("compose").values["images"], "base": images.base}
-        done = build_image(
-            wanted,
-            ca_bundle=CA_BUNDLE if CA_BUNDLE.exists() else None,
-            pip_config=PIP_CONFIG if PIP_CONFIG.exists() else None,
-        )
-        yield Lab(started, images, done)
+        done = build_image(wanted, **trusted(tmp_path_factory.mktemp("trusted")))
+        yield Lab(started, images, done, wanted)

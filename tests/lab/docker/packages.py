@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 CACHE = Path(os.environ.get("HFTCTL_LAB_CACHE", "/var/cache/hftctl-lab"))
@@ -32,9 +33,9 @@ def mirror() -> str:
     raise FileNotFoundError("no Debian mirror in /etc/apt/sources.list*")
 
 
-def unpacked() -> Path:
-    """The folder with usr/sbin/dockerd and all it needs."""
-    key = hashlib.sha256("\n".join((SUITE, *PACKAGES)).encode()).hexdigest()[:12]
+def unpacked(packages: Sequence[str] = PACKAGES) -> Path:
+    """The folder with usr/sbin/dockerd and all it needs, or with the files of other packages."""
+    key = hashlib.sha256("\n".join((SUITE, *packages)).encode()).hexdigest()[:12]
     folder = CACHE / f"programs-{key}"
     if folder.exists():
         return folder
@@ -51,7 +52,7 @@ def unpacked() -> Path:
     ]  # fmt: skip
     subprocess.run(["apt-get", "-q", *options, "update"], check=True, stdout=subprocess.DEVNULL)
     subprocess.run(
-        ["apt-get", "-q", *options, "download", *PACKAGES], check=True, cwd=part / "debs", stdout=subprocess.DEVNULL
+        ["apt-get", "-q", *options, "download", *packages], check=True, cwd=part / "debs", stdout=subprocess.DEVNULL
     )
     for deb in sorted((part / "debs").glob("*.deb")):
         subprocess.run(["dpkg", "-x", deb, part], check=True)

@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,20 @@ from tests.ports import free_ports
 ROOT = Path(__file__).parents[3]
 
 
+def until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"not so after {seconds:g} s"
+        time.sleep(0.5)
+    return found
+
+
 @dataclass
 class Lab:
     engine: Engine
     images: Images
     built: ImageResult
+    wanted: Mapping[str, Any] = field(default_factory=dict)  # the section `images` of a profile that it was built with
 
     def scene(self, folder: Path, name: str, settings: str = "") -> Scene:
         return Scene(self, folder, name, free_ports(1)[0], settings)
@@ -63,6 +74,14 @@ class Scene:
         )
         document: dict[str, Any] = json.loads(done.stdout)
         return document
+
+    def until_ready(self, seconds: float = 60.0) -> None:
+        """What stands instead is in the failure."""
+        deadline = time.monotonic() + seconds
+        while (status := self.hftctl("status", "-p", self.name, expect=(0, 9)))["state"] != "ready":
+            said = [f"{one['component']} {one['state']}: {one['message']}" for one in status["components"]]
+            assert time.monotonic() < deadline, "\n".join([f"not ready after {seconds:g} s: {status['state']}", *said])
+            time.sleep(0.5)
 
     def container(self, subject: str) -> str:
         return f"hftctl-{self.name}-{subject}"
