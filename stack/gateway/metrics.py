@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from bisect import bisect_left
 from collections.abc import Mapping
+from contextlib import suppress
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -109,4 +110,6 @@ def everything(folder: str) -> bytes:
     """The metrics of all services that write into `folder`, summed; reads files, so not for the event loop."""
     registry = CollectorRegistry()
     MultiProcessCollector(registry, path=folder)
-    return generate_latest(registry)
+    while True:
+        with suppress(FileNotFoundError):  # of a process that is gone for good, taken away while we read
+            return generate_latest(registry)

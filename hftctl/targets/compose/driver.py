@@ -24,6 +24,7 @@ from hftctl.targets.compose import (
     drift,
     events,
     images,
+    leftovers,
     log_stream,
     names,
     networks,
@@ -116,7 +117,8 @@ class ComposeTarget:
             text = history.text({"hash": release.hash, **release.document()}).encode()
             keeper.write(RELEASE, text, mode=0o600)
             keeper.write(f"{CONFIG}/release.json", json.dumps({"hash": release.hash}).encode())
-        self._replacement().settle_all()
+            self._replacement().settle_all()
+            leftovers.remove(self.containers, keeper)
 
     def _replacement(self) -> Replacement:
         made = Replacement(
@@ -275,11 +277,6 @@ class ComposeTarget:
         with self.store.writer() as keeper:
             text = history.text(revision.document()).encode()
             keeper.write(f"state/revisions/{revision.number:06d}.json", text, mode=0o600)
-            # Files of containers that are gone: nobody reads them any more, and a rollback writes its own.
-            used = {name for one in self.containers.all() for name in components.rendered(one.subject, one.spec)[1]}
-            for name in keeper.names(CONFIG):
-                if name not in used and name != "release.json":
-                    keeper.remove(f"{CONFIG}/{name}")
 
     # the end
 

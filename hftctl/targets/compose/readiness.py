@@ -39,11 +39,15 @@ def of(containers: Containers, found: Found, *, ask: bool, endpoint: str = "", e
     if kind == "nginx":
         return _nginx(endpoint, edge)
     health = state.get("Health", {})
-    said = _last_words(health)
-    if health.get("Status") == "healthy":
+    code, said = _last_look(health)
+    # Docker calls it healthy until three looks in a row have failed: what the last of them said is of one that is not.
+    healthy = health.get("Status") == "healthy"
+    if healthy and code == 0:
         return Readiness(Answer.READY, said or f"{found.subject} is healthy")
     if ask and (answer := _asked(containers, found, seen["Config"].get("Healthcheck", {}).get("Test", []))) is not None:
         return answer
+    if healthy:
+        return Readiness(Answer.READY, f"{found.subject} is healthy")
     return Readiness(Answer.WAITING, said or f"{found.subject} is starting", _progress(said))
 
 
@@ -168,7 +172,8 @@ def last_words(containers: Containers, found: Found) -> str:
     return " | ".join(list(dict.fromkeys(lines))[-SHOWN_LINES:])
 
 
-def _last_words(health: Mapping[str, Any]) -> str:
+def _last_look(health: Mapping[str, Any]) -> tuple[int | None, str]:
+    """The exit status of the check and what it said; None before the first one."""
     log: Sequence[Mapping[str, Any]] = health.get("Log") or []
     said = str(log[-1]["Output"]).strip() if log else ""
-    return said.splitlines()[-1] if said else ""
+    return (log[-1]["ExitCode"] if log else None), (said.splitlines()[-1] if said else "")
