@@ -19,6 +19,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """In CI a lab test that is skipped has failed: everything it needs was installed for it."""
     outcome = yield
     report = outcome.get_result()
-    if report.skipped and item.get_closest_marker("lab") and os.environ.get("HFTCTL_LAB") == "required":
+    needed = item.get_closest_marker("lab") or item.get_closest_marker("docker")
+    if report.skipped and needed and os.environ.get("HFTCTL_LAB") == "required":
         report.outcome = "failed"
         report.longrepr = f"a lab test was skipped where it must run: {report.longrepr}"
