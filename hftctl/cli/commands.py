@@ -16,6 +16,7 @@ from hftctl.cli import (
     drain,
     drift,
     events,
+    forward,
     halting,
     logs,
     order,
@@ -47,6 +48,7 @@ def register(app: typer.Typer) -> None:
     app.command()(logs.logs)
     app.command()(events.events)
     app.command("exec")(beside.exec_)
+    app.command()(forward.forward)
     app.add_typer(order.app, name="order")
     app.command()(book.book)
     app.command()(traffic.load)

@@ -132,6 +132,9 @@ class Target(Actuator, Protocol):
     def surroundings(self, component: str) -> Surroundings:
         """For a command that a person runs beside a component. Raises NotFound."""
 
+    def connection(self, component: str) -> Sequence[str]:
+        """A command whose standard input and output are a connection to the component's port. Raises NotFound."""
+
     def secrets(self) -> Sequence[str]:
         """Their values, so that they can be kept out of what is shown."""
 

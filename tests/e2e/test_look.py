@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hftctl.operations.events import events
+from tests.forwarding import forwarded, said
 
 pytestmark = pytest.mark.stack
 
@@ -79,3 +80,15 @@ def test_a_crash_and_who_ran_what_are_events_and_survive_the_supervisor(stack):
     only = hftctl("events", "-p", stack.name, "gateway", "--since", "10m")
     assert f"pid {dead} died: signal 9 (SIGKILL) (supervisor)" in only.stdout
     assert "postgres" not in only.stdout
+
+
+def test_a_forwarded_port_leads_to_the_component_and_is_an_event(stack):
+    with forwarded(stack.name, "redis", {}) as port:
+        assert said(port, b"PING\r\n", b"\r\n").startswith(b"-NOAUTH")
+    with forwarded(stack.name, "nginx", {}) as port:
+        for _ in range(2):  # each connection is one of its own
+            assert b'"status"' in said(port, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n", b"}")
+    found = list(events(stack.name, targets=lambda _t, _d: stack.target).events)
+    assert [one.component for one in found if one.event == "forward"][-2:] == ["redis", "nginx"]
+    none = hftctl("forward", "gateway-1", "-p", stack.name)
+    assert (none.returncode, "hftctl forward nginx" in none.stderr) == (13, True)

@@ -217,6 +217,9 @@ class ComposeTarget:
     def surroundings(self, component: str) -> Surroundings:
         return surroundings.of(self.containers, self.deployment, component)
 
+    def connection(self, component: str) -> Sequence[str]:
+        return surroundings.connection(self.containers, self.deployment, component, self._writing_image())
+
     def secrets(self) -> Sequence[str]:
         return credentials.values(self.store)
 

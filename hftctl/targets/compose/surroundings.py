@@ -1,19 +1,23 @@
-"""Commands inside a component's container: a person's, and questions to an engine's admin door."""
+"""Commands inside a component's container: a person's, connections, and questions to an engine's admin door."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hftctl.errors import Failed, NotFound
+from hftctl.targets import relay
 from hftctl.targets.base import Surroundings
-from hftctl.targets.compose.containers import Containers
+from hftctl.targets.compose import names
+from hftctl.targets.compose.containers import Containers, Found
+from hftctl.targets.compose.services import HTTP_PORT, POSTGRES_PORT, REDIS_PORT
 from hftctl.targets.local import services as settings
 
+PORTS = {"postgres": POSTGRES_PORT, "redis": REDIS_PORT, "nginx": HTTP_PORT}
 PROBE = ("/opt/hftctl/bin/python", "-I", "-S", "/opt/hftctl/probe.py")
 # psql and valkey-cli find the password in a file of the container's own, not in a variable that `inspect` shows.
 PREPARE = (
@@ -28,15 +32,35 @@ PREPARE = (
 
 
 def of(containers: Containers, deployment: str, component: str) -> Surroundings:
+    found = _running(containers, deployment, component)
+    terminal = ["-t"] if sys.stdin.isatty() and sys.stdout.isatty() else []
+    before = ("docker", "exec", "-i", *terminal, found.id, "sh", "-c", PREPARE, "sh")
+    return Surroundings(Path.cwd(), dict(os.environ), before)
+
+
+def connection(containers: Containers, deployment: str, component: str, image: str) -> Sequence[str]:
+    """By a container of ours in the component's own network: where the engine is another machine, and its image has no Python."""
+    port = PORTS.get(names.kind(component))
+    if port is None:
+        raise NotFound(f"{component} listens on no port: engine, gateways and persister meet at Unix sockets",
+                       hint="orders go through nginx: hftctl forward nginx")  # fmt: skip
+    found = _running(containers, deployment, component)
+    return (
+        "docker", "run", "--rm", "-i", "--network", f"container:{found.id}", "--user", "1000:1000", "--read-only", "--cap-drop", "ALL",
+        "--security-opt", "no-new-privileges", "--memory", "64m", "--pids-limit", "8", "--no-healthcheck", "--log-driver", "none",
+        "--label", f"{names.ROLE}=forward", "--entrypoint", PROBE[0], image, "-I", "-S", "-c", Path(relay.__file__).read_text(),
+        "127.0.0.1", str(port),
+    )  # fmt: skip
+
+
+def _running(containers: Containers, deployment: str, component: str) -> Found:
     found = containers.serving().get(component)
     if found is None or found.state != "running":
         raise NotFound(
             f"'{deployment}' has no running container of {component}",
             hint=f"see its components: hftctl status -p {deployment}",
         )
-    terminal = ["-t"] if sys.stdin.isatty() and sys.stdout.isatty() else []
-    before = ("docker", "exec", "-i", *terminal, found.id, "sh", "-c", PREPARE, "sh")
-    return Surroundings(Path.cwd(), dict(os.environ), before)
+    return found
 
 
 def ask_engine(containers: Containers, partition: int, message: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -192,6 +192,9 @@ class LocalTarget:
     def surroundings(self, component: str) -> Surroundings:
         return surroundings.of(self.layout, component)
 
+    def connection(self, component: str) -> Sequence[str]:
+        return surroundings.connection(self._release().profile, component)
+
     def secrets(self) -> Sequence[str]:
         return credentials.values(self.layout)
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from hftctl.errors import NotFound
 from hftctl.paths import Layout
 from hftctl.plan.change import Spec
+from hftctl.targets import relay
 from hftctl.targets.base import Surroundings
-from hftctl.targets.local import components, credentials, services, standing
+from hftctl.targets.local import components, credentials, nginx, services, standing
 from hftctl.targets.local.binaries import NGINX, POSTGRES, VALKEY, find
 
 EXEC_VARIABLE = "HFTCTL_EXEC"  # says that a process is a person's, whatever it runs and wherever it stands
@@ -38,6 +40,18 @@ def of(layout: Layout, component: str) -> Surroundings:
     env |= {"PATH": _path(kind), EXEC_VARIABLE: f"{layout.root}:{component}"}
     folder = layout.run / spec["process"].get("folder", "")
     return Surroundings(folder.resolve(), env)
+
+
+def connection(profile: Mapping[str, Any], component: str) -> Sequence[str]:
+    kind, ports = components.kind(component), profile["ports"]
+    where = {"postgres": ("127.0.0.1", ports["postgres"]), "redis": ("127.0.0.1", ports["redis"])}
+    if kind == "nginx":
+        door = urlsplit(nginx.endpoint(profile))
+        where[kind] = (door.hostname or "", door.port)
+    if kind not in where:
+        raise NotFound(f"{component} listens on no port that leads on: engine, gateways and persister meet at Unix sockets",
+                       hint="orders go through nginx: hftctl forward nginx")  # fmt: skip
+    return sys.executable, "-I", "-S", relay.__file__, *map(str, where[kind])
 
 
 def _logins(layout: Layout, kind: str, spec: Spec) -> Iterator[tuple[str, str]]:

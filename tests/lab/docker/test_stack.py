@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import struct
 import subprocess
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from hftctl.targets.compose.driver import ComposeTarget
 from tests.faults.history import check
+from tests.forwarding import forwarded, said
 from tests.lab.docker.contents import ours, saved
 from tests.lab.docker.evidence import of
 from tests.lab.docker.packages import CACHE
@@ -154,6 +156,18 @@ def test_status_says_of_a_gateway_what_it_is_now(scene, first):
     told = until(lambda: one if (one := gateway()).ready else None)
     assert told.message == "gateway-1 takes orders"
     until(lambda: all(one.ready for one in target.status()))
+
+
+def test_a_forwarded_port_leads_to_what_is_not_published(scene, first):
+    env = {**scene.lab.engine.env, "HFTCTL_HOME": scene.home}
+    with forwarded("stack", "redis", env) as port:
+        assert said(port, b"PING\r\n", b"\r\n").startswith(b"-NOAUTH")
+    with forwarded("stack", "postgres", env) as port:
+        startup = struct.pack("!ii", 8, 80877103)  # whether it speaks TLS: N is PostgreSQL's no
+        assert said(port, startup, b"N") == b"N"
+    with forwarded("stack", "nginx", env) as port:
+        assert b'"status"' in said(port, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n", b"}")
+    until(lambda: scene.lab.engine.docker("ps", "-q", "--filter", "label=hftctl.role=forward").stdout == "")
 
 
 def test_drift_is_told_with_the_command_that_mends_it(scene, first):
