@@ -75,14 +75,6 @@ class Scene:
         document: dict[str, Any] = json.loads(done.stdout)
         return document
 
-    def until_ready(self, seconds: float = 60.0) -> None:
-        """What stands instead is in the failure."""
-        deadline = time.monotonic() + seconds
-        while (status := self.hftctl("status", "-p", self.name, expect=(0, 9)))["state"] != "ready":
-            said = [f"{one['component']} {one['state']}: {one['message']}" for one in status["components"]]
-            assert time.monotonic() < deadline, "\n".join([f"not ready after {seconds:g} s: {status['state']}", *said])
-            time.sleep(0.5)
-
     def container(self, subject: str) -> str:
         return f"hftctl-{self.name}-{subject}"
 

@@ -15,6 +15,7 @@ from tests.forwarding import forwarded, said
 from tests.lab.docker.contents import ours, saved
 from tests.lab.docker.evidence import of
 from tests.lab.docker.packages import CACHE
+from tests.lab.docker.recording import recorded
 from tests.lab.docker.scene import until
 from tests.lab.docker.watch import failures, traded
 
@@ -120,6 +121,28 @@ def test_changes_under_load_fail_nobody(scene, first, tmp_path):
         assert result["result"] == "ready", name
         assert not [one for one in result["pauses"] if one.startswith("gateway")], "gateways are replaced start-first"
     assert results["restart of the engine"]["pauses"]["engine-0"] < 5000
+
+
+@pytest.mark.parametrize("words", [
+    "deploy PROFILE", "scale gateway=4 -p stack", "restart -p stack", "rollback -p stack", "stop -p stack", "destroy --data -p stack",
+])  # fmt: skip
+def test_a_dry_run_makes_no_writing_call(scene, first, words):
+    scene.want(SHORT + "log_level: warning\n")
+    with recorded(scene.lab.engine.socket) as proxy:
+        typed = words.replace("PROFILE", str(scene.profile)).split()
+        planned = scene.hftctl(*typed, "--dry-run", "--yes", DOCKER_HOST=proxy.address)
+    assert planned["result"] == "planned"
+    assert planned["plan"]["pending"] > 0
+    assert len(proxy.calls) > 3
+    assert [call for call in proxy.calls if not call.startswith(("GET ", "HEAD "))] == []
+
+
+def test_a_writing_call_would_have_been_seen(scene, first):
+    with recorded(scene.lab.engine.socket) as proxy:
+        scene.hftctl("restart", "redis", "-p", "stack", "--yes", DOCKER_HOST=proxy.address)
+    kinds = {(call.split()[0], call.split("?")[0].rpartition("/")[2]) for call in proxy.calls}
+    assert {("POST", "create"), ("POST", "start"), ("POST", "stop"), ("POST", "rename")} <= kinds
+    assert [call for call in proxy.calls if call.startswith("DELETE ")]
 
 
 def test_a_release_that_refuses_to_start_reverts_by_itself_and_names_its_cause(scene, first):
