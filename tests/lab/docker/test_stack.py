@@ -73,7 +73,8 @@ def test_no_secret_is_seen_from_outside(scene, first, lab):
     """Passwords and keys of a deployment with authentication, searched where others can look."""
     docker = lab.engine.docker
     scene.deploy(SHORT + "authentication: api_key\n")
-    assert scene.hftctl("order", "place", "AAPL", "buy", "1", "1.00", "-p", "stack")["order"]["status"] == "open"
+    placed = scene.hftctl("order", "place", "AAPL", "buy", "1", "1.00", "--yes", "-p", "stack")
+    assert placed["order"]["status"] == "open"
     volumes = [CACHE / "docker" / "volumes" / f"hftctl-stack-{name}" / "_data" for name in ("secrets", "keys")]
     files = [
         path
