@@ -10,15 +10,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hftctl.archive.store import Store
-from hftctl.errors import DamageFound, NotFound, Refused
+from hftctl.errors import DamageFound, HftctlError, NotFound, Refused
 from hftctl.paths import write_atomic
 
-FORMAT = 1
+FORMAT = 2  # 2: marks
 CHUNK_BYTES = 4 << 20  # of records; what is sent again of a segment that grows is less than this
 
 
@@ -47,7 +48,7 @@ class Partition:
 class Manifest:
     id: str
     deployment: str
-    made_by: str  # create
+    made_by: str  # create | mark
     actor: str  # user@host
     created_ns: int  # everything acknowledged before is in it
     took_s: float
@@ -60,6 +61,7 @@ class Manifest:
     left_out: tuple[str, ...]  # what a reader might miss, and why
     previous: str = ""  # id of the one before
     stored_bytes: int = 0  # written for it; what was there already not counted
+    mark: str = ""  # the name somebody gave this point
     format: int = field(default=FORMAT)
 
     @property
@@ -131,6 +133,30 @@ def read(store: Store, id_: str) -> Manifest:
     lists = {name: tuple(document[name]) for name in ("revisions", "left_out")}
     rest = {key: value for key, value in document.items() if key != "hash"}
     return Manifest(**{**rest, **lists, "partitions": partitions})
+
+
+def find(store: Store, id_or_mark: str) -> str:
+    """The id of a backup, which may be damaged. Raises NotFound."""
+    there, marked = ids(store), marks(store)
+    if id_or_mark in there:
+        return id_or_mark
+    if id_or_mark in marked:
+        return marked[id_or_mark]
+    known = f"; the marks there are {', '.join(marked)}" if marked else ""
+    raise NotFound(
+        f"there is no backup '{id_or_mark}' of '{store.deployment}' in {store.folder}{known}",
+        hint=f"see what there is: hftctl backup list {store.named}",
+    )
+
+
+def marks(store: Store) -> dict[str, str]:
+    """Mark -> id of its backup, oldest first; a damaged manifest has none that could be trusted."""
+    found = {}
+    for id_ in ids(store):
+        with suppress(HftctlError):
+            if mark := read(store, id_).mark:
+                found[mark] = id_
+    return found
 
 
 def ids(store: Store) -> list[str]:

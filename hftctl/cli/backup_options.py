@@ -12,8 +12,15 @@ Store = Annotated[
     Path | None,
     typer.Option("--store", metavar="DIR", help="Folder of the backups; default: backup.store of the profile."),
 ]
+Recipient = Annotated[
+    str,
+    typer.Option(
+        "--recipient", metavar="AGE1...", help="Encrypt secrets to this age recipient; default: the profile's."
+    ),
+]
 Id = Annotated[
-    str | None, typer.Argument(metavar="[BACKUP]", help="Its id in hftctl backup list; default: the newest.")
+    str | None,
+    typer.Argument(metavar="[BACKUP]", help="Its id in hftctl backup list, or its mark; default: the newest."),
 ]
 
 

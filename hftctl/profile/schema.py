@@ -158,6 +158,29 @@ class Rollout(Section):
     )
 
 
+class Keep(Section):
+    """Which backups `hftctl backup prune` leaves; one stays when any of these wants it."""
+
+    last: int = Field(default=3, ge=1, le=10_000, description="the newest ones, however old")
+    daily: int = Field(default=7, ge=0, le=10_000, description="days of which the last backup is kept")
+    weekly: int = Field(default=5, ge=0, le=10_000, description="weeks of which the last backup is kept")
+    monthly: int = Field(default=12, ge=0, le=10_000, description="months of which the last backup is kept")
+
+
+class Backup(Section):
+    store: str = Field(
+        default="",
+        pattern=r"^(/[^\x00-\x1f]{1,1023})?$",
+        description="folder of the backups, best a mount that is not lost with this machine; empty: each command names it",
+    )
+    recipient: str = Field(
+        default="",
+        pattern=r"^(age1[02-9ac-hj-np-z]{58})?$",
+        description="age recipient that secrets are encrypted to; empty: they are left out",
+    )
+    keep: Keep = Field(default=Keep(), description="what a prune leaves")
+
+
 class Host(Section):
     """The machines it stands on. `hftctl tune` reads this; deploys only check `needs`."""
 
@@ -279,6 +302,7 @@ class Profile(Section):
         "it is needed",
     )
     rollout: Rollout = Field(default=Rollout(), description="how changes are rolled out")
+    backup: Backup = Field(default=Backup(), description="backups")
     host: Host = Field(default=Host(), description="the machines it stands on")
     accounts: list[Account] = Field(
         min_length=1,

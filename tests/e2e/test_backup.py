@@ -34,8 +34,11 @@ pytestmark = pytest.mark.stack
 
 
 @pytest.fixture(scope="module")
-def saved(home):
-    stack = Stack(make_profile("saved", authentication="none"))
+def saved(home, tmp_path_factory):
+    store = tmp_path_factory.mktemp("of-the-profile")
+    stack = Stack(
+        make_profile("saved", authentication="none", backup={"store": str(store), "keep": {"last": 1, "daily": 1}})
+    )
     try:
         assert stack.deploy().result == "ready"
         yield stack
@@ -231,6 +234,17 @@ def test_a_full_store_keeps_what_it_has(saved, tmp_path):
         libc.umount(os.fsencode(folder))
 
 
+def test_the_profile_says_where_and_how_many(saved):
+    store = Store(Path(saved.target.revisions()[-1].release.profile["backup"]["store"]), saved.name)
+    first, second = (said("Backup", "create", "-p", saved.name)["id"] for _ in range(2))
+    assert manifests.ids(store) == [first, second]
+    asked = ("prune", "-p", saved.name, "--keep-weekly", "0", "--keep-monthly", "0")
+    assert said("Error", *asked, code=2)["hint"].endswith("--yes"), "nobody is there who could be asked"
+    assert said("BackupPrune", *asked, "--dry-run")["going"] == [first]
+    assert said("BackupPrune", *asked, "--yes")["going"] == [first]
+    assert manifests.ids(store) == [second] and verify(saved.name, all_=True).error is None
+
+
 def test_a_drill_that_is_stopped_or_killed_leaves_nothing(saved, taken, home):
     argv = [sys.executable, "-m", "hftctl", "backup", "drill", "-p", saved.name, "--store", str(taken[0])]
     reports = len(list((taken[0] / saved.name / "drills").iterdir()))
@@ -286,7 +300,13 @@ def test_back_to_a_command_and_then_on_a_bare_machine(saved, taken, identity, tm
     assert (old / "partition-0" / "journal" / "00000001.journal").exists(), "nothing is thrown away"
 
     bob = saved.order(account="bob", price="6.00").json()
-    create(saved.name, store=folder, recipient=identity[1])
+    where = ("-p", saved.name, "--store", str(folder))
+    marked = said("Backup", "mark", "with-bob", "--recipient", identity[1], *where)
+    assert (marked["mark"], marked["partitions"][0]["sequence"]) == ("with-bob", bob["sequence"])
+    with pytest.raises(Refused, match=f"as 'with-bob': backup {marked['id']} has that name"):
+        create(saved.name, store=folder, mark="with-bob")
+    after = saved.order(account="bob", price="5.00").json()
+    create(saved.name, store=folder)
     passwords = {one.name: one.read_bytes() for one in saved.target.layout.secrets.iterdir()}
     saved.stop()
     shutil.rmtree(saved.target.layout.root)
@@ -294,12 +314,12 @@ def test_back_to_a_command_and_then_on_a_bare_machine(saved, taken, identity, tm
     wrong = tmp_path / "identity"
     wrong.write_text(f"{pyrage.x25519.Identity.generate()}\n")
     with pytest.raises(Refused, match="cannot decrypt the backup's secrets"):
-        restore(saved.name, store=folder, identity=wrong)
+        restore(saved.name, "with-bob", store=folder, identity=wrong)
     assert not saved.target.layout.root.exists()
-    again = said(
-        "BackupRestore", "restore", "--store", str(folder), "--identity", str(identity[0]), "--yes", "-p", saved.name
-    )
+    again = said("BackupRestore", "restore", "with-bob", "--identity", str(identity[0]), "--yes", *where)
     assert (again["kept"], again["result"], again["error"]) == ("", "restored", None)
+    assert again["points"]["0"]["sequence"] == bob["sequence"]
+    assert httpx.get(f"{saved.target.endpoint()}/orders/{after['order_id']}").status_code == 404
     assert saved.read(kept["order_id"]) == kept
     assert saved.read(bob["order_id"]) == bob
     assert {one.name: one.read_bytes() for one in saved.target.layout.secrets.iterdir()} == passwords

@@ -78,6 +78,8 @@ ROWS: Mapping[str, Row] = {
     "resume": Row("--why drill " + DRY, (0,), "Resume"),
     "history": Row("-p {name}", (0,), "History"),
     "backup create": Row("-p no-such --store {free}/no-backups", (13,), "Backup"),
+    "backup mark": Row("before -p no-such --store {free}/no-backups", (13,), "Backup"),
+    "backup prune": Row("-p {name} --store {free}/no-backups --dry-run", (2, 13), "BackupPrune"),
     "backup list": Row("-p {name} --store {free}/no-backups", (0, 2, 13), "BackupList"),
     "backup verify": Row("no-such -p {name} --store {free}/no-backups", (2, 13), "BackupVerification"),
     "backup drill": Row("no-such -p {name} --store {free}/no-backups", (2, 13), "BackupDrill"),

@@ -7,6 +7,7 @@ chain says so), and everything else whose content is there. The manifest is writ
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from hftctl.targets.base import Target
 
 ENGINE_TIMEOUT_S = 5.0
 HEADER_BYTES = 4096
+MARK = r"[a-z][a-z0-9._-]{0,62}"  # none looks like an id
 DERIVED = "event logs, snapshots, PostgreSQL and Valkey: rebuilt from the journal"
 
 
@@ -45,12 +47,15 @@ def create(
     *,
     store: Path | None = None,
     recipient: str = "",
-    made_by: str = "create",
+    mark: str = "",
     lock_wait_s: float = 0.0,
     targets: TargetFactory = open_target,
     progress: Report = silent,
 ) -> Created:
-    """`recipient` (the profile's without one): who can read the secrets. Without any they are left out, and that is said."""
+    """`recipient` (the profile's without one): who can read the secrets. Without any they are left out, and that is said.
+    `mark` names the point, so that a restore and a prune know it; each name once. Raises Refused and UsageError."""
+    if mark and not re.fullmatch(MARK, mark):
+        raise UsageError(f"'{mark}' is no name of a mark: up to 63 of a-z, 0-9, dot, - and _, a letter first")
     target = open_standing(name, targets=targets)
     place = find_store(target.deployment, store)
     _check(place, target)
@@ -60,9 +65,14 @@ def create(
         recipient_of(recipient)  # before anything is copied
     place.make()
     try:
-        with held(place, f"backup ({made_by})", wait_s=lock_wait_s):
+        with held(place, f"backup ({mark or 'create'})", wait_s=lock_wait_s):
+            if mark and (taken := manifests.marks(place).get(mark)):
+                raise Refused(
+                    f"cannot mark '{place.deployment}' as '{mark}': backup {taken} has that name",
+                    hint=f"take another name; or free it: hftctl backup prune --unmark {mark} {place.named}",
+                )
             place.sweep()
-            return _Backup(place, target, recipient, made_by, progress).run()
+            return _Backup(place, target, recipient, mark, progress).run()
     except KeyboardInterrupt as error:
         raise Interrupted(
             f"backup of '{place.deployment}' stopped by SIGINT: there is none of it, what it had copied is not copied again",
@@ -83,9 +93,9 @@ def _check(store: Store, target: Target) -> None:
 
 
 class _Backup:
-    def __init__(self, store: Store, target: Target, recipient: str, made_by: str, report: Report) -> None:
+    def __init__(self, store: Store, target: Target, recipient: str, mark: str, report: Report) -> None:
         self._store, self._target = store, target
-        self._recipient, self._made_by, self._report = recipient, made_by, report
+        self._recipient, self._mark, self._report = recipient, mark, report
         self._layout = paths.layout(store.deployment)
         self._before = _trusted(store)
         self._started = time.monotonic()
@@ -103,7 +113,8 @@ class _Backup:
         made = Manifest(
             id=manifests.later(self._store.backups, new_id()),
             deployment=self._store.deployment,
-            made_by=self._made_by,
+            made_by="mark" if self._mark else "create",
+            mark=self._mark,
             actor=actor(),
             created_ns=created_ns,
             took_s=round(time.monotonic() - self._started, 3),

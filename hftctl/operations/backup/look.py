@@ -76,7 +76,7 @@ def _entry(store: Store, id_: str) -> Entry:
 def chosen(store: Store, id_: str | None) -> Manifest:
     """The newest without an id. Raises NotFound and DamageFound."""
     if id_ is not None:
-        return manifests.read(store, id_)
+        return manifests.read(store, manifests.find(store, id_))
     newest = manifests.newest(store)
     if newest is None:
         raise NotFound(
@@ -98,7 +98,8 @@ def verify(
     started = time.monotonic()
     place = existing(find_store(name, store))
     with held(place, "verify", wait_s=lock_wait_s, shared=True), scratch() as folder:
-        wanted = list(reversed(manifests.ids(place))) if all_ else [id_ or chosen(place, None).id]
+        one = manifests.find(place, id_) if id_ else chosen(place, None).id
+        wanted = list(reversed(manifests.ids(place))) if all_ else [one]
         found = tuple(_verified(place, one, folder / one, progress) for one in wanted)
     bad = [one for one in found if one.problem]
     error = None

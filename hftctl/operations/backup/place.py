@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from hftctl.archive.store import Store, deployments
 from hftctl.errors import NotFound, UsageError
@@ -45,11 +46,16 @@ def find_store(name: str | None, folder: Path | None) -> Store:
 def _of_profile(name: str | None, standing: list[str]) -> Path:
     if name is None or name not in standing:
         raise UsageError("which store? no deployment stands whose profile could say", hint=AWAY)
-    last = last_revision(open_target("local", name))
-    wanted = str(last.release.profile.get("backup", {}).get("store", "")) if last else ""
+    wanted = str(profile_of(name).get("backup", {}).get("store", ""))
     if not wanted:
         raise UsageError(f"which store? the profile of '{name}' names none", hint=AWAY)
     return Path(wanted)
+
+
+def profile_of(name: str) -> Mapping[str, Any]:
+    """That of the last revision; empty where none stands."""
+    last = last_revision(open_target("local", name)) if name in find_deployments() else None
+    return last.release.profile if last else {}
 
 
 def existing(store: Store) -> Store:
