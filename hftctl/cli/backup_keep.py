@@ -14,7 +14,7 @@ from hftctl.cli.confirm import confirm_or_refuse
 from hftctl.cli.options import Deployment, DryRun, Format, LockWait, Output, Yes
 
 if TYPE_CHECKING:
-    from hftctl.operations.backup.prune import Pruned
+    from hftctl.operations.backup.prune import Fate, Pruned
 
 
 def prune(
@@ -54,8 +54,8 @@ def prune(
     given = {"last": last, "daily": daily, "weekly": weekly, "monthly": monthly}
 
     def confirm(planned: Pruned) -> None:
-        if not yes:
-            _show(planned)
+        for line in [] if yes else [f"  {one.id}: {_because(one)}" for one in planned.backups]:
+            output.say(line)
         what = f"delete {len(planned.going)} of {len(planned.backups)} backups of '{planned.deployment}', for good"
         confirm_or_refuse(what if planned.going else f"change the backups of '{planned.deployment}'", yes=yes)
 
@@ -67,8 +67,7 @@ def prune(
     if format_ is Format.JSON:
         output.document("BackupPrune", {**asdict(done), "going": done.going})
         return
-    if yes or dry_run:
-        _show(done)
+    _show(done)
     output.put(
         f"{'deleted' if done.done else 'would delete'} {len(done.going)} of {len(done.backups)} backups of "
         f"'{done.deployment}' and {done.objects} objects, {output.size(done.freed_bytes)}"
@@ -79,6 +78,11 @@ def _show(found: Pruned) -> None:
     rows = []
     for one in found.backups:
         age = output.duration((time.time_ns() - one.created_ns) / 1e9) if one.created_ns else None
-        why = ", ".join(one.why) or ("older than what is kept" if one.created_ns else "damaged")
-        rows.append([one.id, "ok" if one.why else "delete", age, one.mark or None, why])
+        rows.append([one.id, "ok" if one.why else "delete", age, one.mark or None, _because(one)])
     output.columns(["BACKUP", "STATE", "AGE", "MARK", "BECAUSE"], rows, painted=1)
+
+
+def _because(one: Fate) -> str:
+    if one.why:
+        return f"stays: {', '.join(one.why)}"
+    return "goes: older than what is kept" if one.created_ns else "goes: damaged"

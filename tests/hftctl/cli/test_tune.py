@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -37,9 +36,7 @@ def test_a_host_from_facts_to_revert(root: Path, hftctl_: Hftctl) -> None:
     assert verified.code == 3
     assert {one["answer"] for one in verified.document("TuneVerification")["verdicts"]} == {"ok", "pending-reboot"}
 
-    started = time.monotonic()
     shown = hftctl_("tune", "show", *at, "-o", "json").document("TuneShow")
-    assert time.monotonic() - started < 1
     assert (shown["profile"], shown["interrupted"]) == ("latency", "")
     assert shown["remembered"] > 30
     back = hftctl_("tune", "revert", *at, "--yes")
