@@ -92,7 +92,9 @@ class Seed:
                      "--timeout-keep-alive", "75", "--backlog", "4096"],
                     {"PYTHONPATH": str(ROOT), "SEED_SETTINGS": json.dumps(settings)},
                 )  # fmt: skip
-            door = nginx.spec({**self._profile, "gateways": workers}, self.layout, resolve(NGINX), door=False)
+            # As users run it: every worker takes requests.
+            profile = {**self._profile, "gateways": workers, "gateways_in_turn": workers}
+            door = nginx.spec(profile, self.layout, resolve(NGINX), door=False, processors=os.cpu_count() or 1)
             self._write(self.layout.config / "nginx.conf", "\n".join(door["files"]["nginx.conf"]) + "\n")
             self._start("nginx", door["process"]["argv"], {})
             for number in range(1, workers + 1):

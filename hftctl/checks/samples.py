@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
+from hftctl.checks.canary import Answers
 from hftctl.checks.slo import Sample
 from hftctl.errors import NotFound
 
@@ -63,3 +64,23 @@ def of(text: str, restarts: Iterable[tuple[str, int]] = ()) -> Sample:
         lag_s=lag_s,
         restarts=dict(restarts),
     )
+
+
+def answers(text: str, kind: str) -> Answers:
+    """What the gateways that are called `kind` (`canary-1`, `canary-2` ...) answered until now. From Prometheus' text format."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    requests = failed = refused = 0.0
+    latency: dict[float, float] = defaultdict(float)
+    for family in text_string_to_metric_families(text):
+        for one in family.samples:
+            if one.labels.get("component", "").rpartition("-")[0] != kind:
+                continue
+            match one.name:
+                case "hft_gateway_requests_total" if not one.labels["route"].startswith(UNASKED):
+                    requests += one.value
+                    failed += one.value if one.labels["status"].startswith("5") else 0
+                    refused += one.value if one.labels["status"].startswith("4") else 0
+                case "hft_gateway_request_seconds_bucket" if one.labels["route"] == "POST /orders":
+                    latency[float(one.labels["le"])] += one.value
+    return Answers(requests, failed, refused, dict(latency))

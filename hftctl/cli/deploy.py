@@ -6,6 +6,7 @@ from hftctl.cli import output
 from hftctl.cli.confirm import asker, command_with
 from hftctl.cli.options import (
     Bake,
+    Canary,
     DryRun,
     Environment,
     Format,
@@ -26,6 +27,7 @@ def deploy(
     name: Name = None,
     tag: Tag = None,
     wait: Wait = True,
+    canary: Canary = True,
     bake: Bake = True,
     timeout: Timeout = None,
     lock_wait: LockWait = 0.0,
@@ -36,7 +38,8 @@ def deploy(
     """Bring a profile up, wait until it is ready and prove it by an order.
 
     What fails is taken back, and the exit code says so. Doing it again changes
-    only what differs.
+    only what differs. A canary that too few requests came to pauses the
+    rollout (exit code 8).
 
     \b
     Examples:
@@ -58,6 +61,7 @@ def deploy(
             timeout_s=timeout,
             dry_run=dry_run,
             wait=wait,
+            canary=canary,
             bake=bake,
             name=name,
             tag=tag,

@@ -33,8 +33,8 @@ def deployed(result: RolloutResult, profile: Mapping[str, Any], write: Write) ->
         output.hanging("proved by", _proof(proof), write, gap=" ")
     if not result.proofs:
         write("not proved: it was not waited for")
-    if result.baked:
-        write(result.baked)
+    for said in (*result.canary, *filter(None, [result.baked])):
+        write(said)
     write("")
     write("next:")
     for step in steps(result.endpoint, name, profile):
@@ -60,8 +60,8 @@ def changed(result: RolloutResult) -> None:
             output.hanging("proved by", _proof(proof), write, gap=" ")
         if not result.proofs:
             write("not proved: it was not waited for")
-        if result.baked:
-            write(result.baked)
+        for said in (*result.canary, *filter(None, [result.baked])):
+            write(said)
 
 
 def show_pauses(result: RolloutResult, write: Write) -> None:

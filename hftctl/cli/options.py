@@ -63,6 +63,9 @@ Name = Annotated[
 Tag = Annotated[str | None, typer.Option("--tag", metavar="TAG", help="Tag of the images.")]
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until ready and prove it by an order.")]
 Bake = Annotated[bool, typer.Option("--bake/--no-bake", help="Watch it as long as the profile says (rollout.bake_s).")]
+Canary = Annotated[
+    bool, typer.Option("--canary/--no-canary", help="Let few requests to new gateways first (rollout.canary).")
+]
 Timeout = Annotated[
     float | None,
     typer.Option(

@@ -11,6 +11,7 @@ from hftctl.cli import output
 from hftctl.cli.confirm import asker
 from hftctl.cli.options import (
     Bake,
+    Canary,
     DryRun,
     Environment,
     Format,
@@ -66,6 +67,7 @@ def plan(
 def apply(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A plan that hftctl plan --save wrote.")],
     wait: Wait = True,
+    canary: Canary = True,
     bake: Bake = True,
     timeout: Timeout = None,
     lock_wait: LockWait = 0.0,
@@ -95,6 +97,7 @@ def apply(
             timeout_s=timeout,
             dry_run=dry_run,
             wait=wait,
+            canary=canary,
             bake=bake,
             lock_wait_s=lock_wait,
         )

@@ -26,6 +26,8 @@ COLOURS = {
     "reverting": "yellow",
     "applying": "cyan",
     "baking": "cyan",
+    "watching": "cyan",
+    "paused": "yellow",
 }
 
 
@@ -75,7 +77,7 @@ def _table(latest: Latest) -> Table:
 
     table = Table(box=None, show_header=False, pad_edge=False)
     for progress, since in latest.values():
-        goes_on = progress.state in {"applying", "waiting", "reverting", "baking"}
+        goes_on = progress.state in {"applying", "waiting", "reverting", "baking", "watching"}
         elapsed_s = progress.elapsed_s + (time.monotonic() - since if goes_on else 0.0)
         state = Text(progress.state, style=COLOURS.get(progress.state, ""))
         table.add_row(

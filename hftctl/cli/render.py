@@ -59,7 +59,7 @@ def plan_body(plan: Plan) -> dict[str, Any]:
 def rollout_body(result: RolloutResult) -> dict[str, Any]:
     body = {name: getattr(result, name) for name in (
         "deployment", "target", "verb", "result", "endpoint", "duration_s", "rollout", "release", "revision", "cause",
-        "evidence", "left", "proofs", "findings", "pauses", "baked",
+        "evidence", "left", "proofs", "findings", "pauses", "canary", "baked",
     )}  # fmt: skip
     return body | {"plan": plan_body(result.plan)}
 

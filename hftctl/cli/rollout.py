@@ -7,7 +7,7 @@ import typer
 from hftctl.cli import output
 from hftctl.cli.changing import show
 from hftctl.cli.confirm import asker, command_with
-from hftctl.cli.options import Bake, Deployment, DryRun, Format, LockWait, Output, Timeout, Wait, Yes
+from hftctl.cli.options import Bake, Canary, Deployment, DryRun, Format, LockWait, Output, Timeout, Wait, Yes
 from hftctl.cli.rollout_view import changes, rollout_body
 
 app = typer.Typer(no_args_is_help=True, help="The last rollout: how it stands, going on, going back.")
@@ -17,7 +17,7 @@ app = typer.Typer(no_args_is_help=True, help="The last rollout: how it stands, g
 def status(name: Deployment = None, format_: Output = Format.TEXT) -> None:
     """Show how the last rollout stands, and who works on it.
 
-    Exit code 9 when it was interrupted or failed.
+    Exit code 9 when it was interrupted, is paused or failed.
 
     \b
     Examples:
@@ -43,6 +43,7 @@ def status(name: Deployment = None, format_: Output = Format.TEXT) -> None:
 def go_on(
     name: Deployment = None,
     wait: Wait = True,
+    canary: Canary = True,
     bake: Bake = True,
     timeout: Timeout = None,
     lock_wait: LockWait = 0.0,
@@ -50,12 +51,12 @@ def go_on(
     yes: Yes = False,
     format_: Output = Format.TEXT,
 ) -> None:
-    """End what an interrupted or failed rollout began, as it was asked for.
+    """End what an interrupted, paused or failed rollout began, as it was asked for.
 
     \b
     Examples:
       hftctl rollout continue
-      hftctl rollout continue -p local --yes
+      hftctl rollout continue -p compose --no-canary --yes
     """
     from hftctl.cli.progress import reporting
     from hftctl.cli.running import show as show_down
@@ -65,7 +66,7 @@ def go_on(
     with reporting() as progress:
         result = run(
             name, confirm=asker(yes), progress=progress, timeout_s=timeout, dry_run=dry_run, wait=wait,
-            lock_wait_s=lock_wait, bake=bake, again=command_with(),
+            lock_wait_s=lock_wait, canary=canary, bake=bake, again=command_with(),
         )  # fmt: skip
     if isinstance(result, StopResult):
         show_down(result, format_, "see what stands: hftctl status")
@@ -83,7 +84,7 @@ def abort(
     yes: Yes = False,
     format_: Output = Format.TEXT,
 ) -> None:
-    """Go back to what stood before an interrupted or failed rollout.
+    """Go back to what stood before an interrupted, paused or failed rollout.
 
     \b
     Examples:

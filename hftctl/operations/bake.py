@@ -25,7 +25,6 @@ LOOK_S = 1.0
 WINDOW_S = 10.0  # what comes late in a long bake must not vanish in all that went well before
 STRIKES = 3  # looks in a row, so that one bad second is no regression
 UNREAD_S = 10.0  # without any metrics for so long, the stack is not what it was before
-NAP_S = 0.1  # between looks a signal is heard
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def prepare(
     found: list[Figure] = []
     try:
         first = request.look(target)
-        if not _nap(BEFORE_S, interrupts):
+        if not interrupts.nap(BEFORE_S):
             raise Interrupted(
                 f"{request.verb} of '{target.deployment}' stopped by {interrupts.received}; nothing was changed",
                 hint=f"see what stands: hftctl status -p {target.deployment}",
@@ -120,7 +119,7 @@ class _Watch:
                 self._count_down(strikes, doubtful)
             if now - self._started >= slo.bake_s and not (strikes or unread_since or interrupts.received):
                 return self._stays()
-            if not _nap(min(LOOK_S, slo.bake_s), interrupts):
+            if not interrupts.nap(min(LOOK_S, slo.bake_s)):
                 raise Stopped(interrupts.received)
 
     def _count_down(self, strikes: int, doubtful: list[str]) -> None:
@@ -172,11 +171,3 @@ class _Watch:
         if about != self._told:
             self._told = about
             self._request.report(Progress("bake", state, message, time.monotonic() - self._started))
-
-
-def _nap(seconds: float, interrupts: Interrupts) -> bool:
-    """Whether nobody asked to stop meanwhile."""
-    until = time.monotonic() + seconds
-    while not interrupts.received and (left := until - time.monotonic()) > 0:
-        time.sleep(min(left, NAP_S))
-    return not interrupts.received

@@ -27,7 +27,7 @@ from hftctl.targets.base import Target
 class RolloutStatus:
     deployment: str
     target: str
-    state: str  # running | baking | interrupted | ready | reverted | failed | stopped
+    state: str  # running | baking | paused | interrupted | ready | reverted | failed | stopped
     message: str
     rollout: Rollout
     holder: str  # who works on it now
@@ -35,7 +35,7 @@ class RolloutStatus:
 
     @property
     def error(self) -> HftctlError | None:
-        if self.state in {"interrupted", "failed"}:
+        if self.state in {"interrupted", "paused", "failed"}:
             return Degraded(f"the last rollout of '{self.deployment}' is {self.state}: {self.message}", hint=self.hint)
         return None
 
@@ -53,6 +53,9 @@ def rollout_status(name: str | None, *, targets: TargetFactory = open_target) ->
         return RolloutStatus(target.deployment, target.name, state, message, last, holder)
     which = f"-p {target.deployment}"
     ways = f"go on: {last.go_on(target.deployment)}; or back to what stood before: hftctl rollout abort {which}"
+    if last.open and last.paused:
+        message = f"{who} is paused: {last.paused}"
+        return RolloutStatus(target.deployment, target.name, "paused", message, last, holder, ways)
     if last.open:
         amid = f", amid its revert ({last.reverting})" if last.reverting else ""
         how = f" ({last.interrupted})" if last.interrupted else ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypedDict
 
 from hftctl.checks import samples
+from hftctl.checks.canary import Pair
 from hftctl.checks.slo import Sample
 from hftctl.operations.proof import prove_by_order
 from hftctl.operations.terms import Confirm, Report, accept, silent
@@ -26,6 +27,15 @@ def look_at(target: Target) -> Sample:
     return samples.of(samples.read(target.endpoint()), restarts)
 
 
+Compare = Callable[[Target], Pair]
+
+
+def compare_at(target: Target) -> Pair:
+    """What canaries and baselines have answered until now. Raises NotFound where that cannot be read."""
+    text = samples.read(target.endpoint())
+    return Pair(samples.answers(text, "canary"), samples.answers(text, "baseline"))
+
+
 class Asked(TypedDict, total=False):
     """Keyword arguments that every verb hands on."""
 
@@ -38,6 +48,8 @@ class Asked(TypedDict, total=False):
     prove: Prover
     bake: bool  # False: whatever the profile says, the release is not watched once it is recorded
     look: Look
+    canary: bool  # False: whatever the profile says, all gateways are replaced at once
+    compare: Compare
     again: str  # the command that was typed
 
 
@@ -54,6 +66,8 @@ class Request:
     dry_run: bool = False
     bake: bool = True
     look: Look = look_at
+    canary: bool = True
+    compare: Compare = compare_at
     again: str = ""
     saved: saved.SavedPlan | None = None  # apply exactly this
     restarts: tuple[str, ...] = ()  # subjects to be started anew, wanted or not; nothing else is touched
@@ -83,6 +97,8 @@ def request(
         dry_run=asked.get("dry_run", False),
         bake=asked.get("bake", True),
         look=asked.get("look", look_at),
+        canary=asked.get("canary", True),
+        compare=asked.get("compare", compare_at),
         again=asked.get("again", ""),
         saved=plan,
         restarts=tuple(restarts),

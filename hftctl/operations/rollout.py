@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from hftctl.errors import HftctlError, Inconclusive, Interrupted, Refused
-from hftctl.operations import bake
+from hftctl.operations import bake, canary
 from hftctl.operations.host_contract import findings as needed
 from hftctl.operations.request import Request
 from hftctl.operations.standing import endpoint_of, last_revision
@@ -148,6 +148,7 @@ def _apply(target: Target, release: Release, plan: Plan, request: Request, inter
     journal = target.journal()
     before = last_revision(target)
     baking = bake.prepare(target, release, before, request, interrupts)
+    staged = canary.staged(target, release, before, plan, request)
     rollout = journal.begin(
         new_id(),
         verb=request.verb,
@@ -155,11 +156,13 @@ def _apply(target: Target, release: Release, plan: Plan, request: Request, inter
         why=request.why,
         from_revision=before.number if before else 0,
         to_release=release.hash,
-        changes=plan.pending,
+        changes=staged.changes,
         again=request.again,
         release=release.document(),
         restarts=request.restarts,
+        canary=canary.passed_before(target, release),
     )
+    seen: list[str] = []
     execution = Execution(
         target,
         journal,
@@ -169,8 +172,9 @@ def _apply(target: Target, release: Release, plan: Plan, request: Request, inter
         evidence=lambda subject: last_logs(target, subject),
         interrupts=interrupts,
         pause_ms=target.pause_ms,
+        watch=canary.watcher(target, release, staged, request, interrupts, seen),
     )
-    fields: dict[str, Any] = {"rollout": rollout.id, "revision": before.number if before else None}
+    fields: dict[str, Any] = {"rollout": rollout.id, "revision": before.number if before else None, "canary": seen}
     try:
         was_down = _without_database(plan, execution)
         proofs, doubt, failure = _bring_up(target, release, plan, request, execution, rollout, was_down)
@@ -191,6 +195,9 @@ def _apply(target: Target, release: Release, plan: Plan, request: Request, inter
             fields |= {"baked": verdict.message, "pauses": execution.pauses}
             return fields | {"result": outcome, "cause": doubt}
         return fields | _take_back(target, release, before, execution, failure)
+    except canary.Paused as pause:
+        journal.paused(str(pause))
+        return fields | {"result": "paused", "cause": str(pause)}
     except (Stopped, KeyboardInterrupt) as error:
         how = error.signal if isinstance(error, Stopped) else f"{interrupts.received or 'SIGINT'} twice"
         journal.interruption(how)

@@ -32,7 +32,7 @@ class StatusReport:
     deployment: str
     target: str
     environment: str
-    state: str  # ready | degraded | halted | stopped | interrupted | empty
+    state: str  # ready | degraded | halted | stopped | paused | interrupted | empty
     message: str  # one sentence: why it is not ready
     endpoint: str
     revision: Revision | None
@@ -72,7 +72,7 @@ def status(name: str | None, *, targets: TargetFactory = open_target) -> StatusR
         interrupted = None  # all its changes are made
     partitions = () if stopped else tuple(_ask(target, partition) for partition in engines(components))
     differing: Sequence[Change] = ()
-    if revision is not None and not stopped:
+    if revision is not None and not stopped and not (interrupted and interrupted.paused):
         differing = diff(target.desired(revision.release), target.observe()).pending
     state, message, hint = _verdict(target, revision, components, partitions, differing, interrupted, stopped)
     return StatusReport(
@@ -136,6 +136,9 @@ def _verdict(
     name = target.deployment
     if interrupted is not None:
         done = f"{len(interrupted.outcomes)} of {len(interrupted.changes)} changes made"
+        if interrupted.paused:
+            message = f"{interrupted.verb} {interrupted.id} by {interrupted.actor}: {interrupted.paused}"
+            return "paused", message, f"{interrupted.go_on(name)}, or back: hftctl rollout abort -p {name}"
         never = f"{interrupted.verb} {interrupted.id} by {interrupted.actor} never ended"
         return "interrupted", f"{never}, {done}" if interrupted.changes else never, interrupted.go_on(name)
     if revision is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,7 +46,7 @@ class RolloutResult:
     deployment: str
     target: str
     verb: str
-    result: str  # ready | unchanged | planned | reverted | failed | inconclusive | aborted
+    result: str  # ready | unchanged | planned | reverted | failed | paused | inconclusive | aborted
     plan: Plan
     endpoint: str
     duration_s: float
@@ -59,6 +59,7 @@ class RolloutResult:
     proofs: tuple[Mapping[str, Any], ...] = ()  # per partition: the order it proved itself with
     findings: tuple[Finding, ...] = ()
     pauses: Mapping[str, float] = field(default_factory=dict)  # component that ran once only -> milliseconds without it
+    canary: Sequence[str] = ()  # what was seen at each of its steps
     baked: str = ""  # what was seen while the release was watched
 
     @property
@@ -72,6 +73,13 @@ class RolloutResult:
             case "failed":
                 stands = "; ".join(self.left)
                 return NotReverted(f"{tried} (not reverted{': ' if stands else ''}{stands})", hint=look)
+            case "paused":
+                which = f"-p {self.deployment}"
+                return Inconclusive(
+                    f"{self.verb} of '{self.deployment}' on {self.target} is paused: {self.cause}",
+                    hint=f"look again: hftctl rollout continue {which}; or on without a canary: hftctl rollout continue "
+                    f"{which} --no-canary; or back: hftctl rollout abort {which}",
+                )
             case "inconclusive":
                 return Inconclusive(
                     f"'{self.deployment}' stands on {self.target} but was not proved: {self.cause}",

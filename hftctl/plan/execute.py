@@ -70,6 +70,7 @@ class Execution:
         evidence: Callable[[str], Sequence[str]],
         interrupts: Interrupts,
         pause_ms: Callable[[str], float | None] = lambda _subject: None,
+        watch: Callable[[int], Failure | None] = lambda _index: None,
     ) -> None:
         self._actuator = actuator
         self._journal = journal
@@ -79,6 +80,7 @@ class Execution:
         self._evidence = evidence
         self._interrupts = interrupts
         self._pause_ms = pause_ms
+        self._watch = watch  # after a change, by its index: whether to go on
         self.pauses: dict[str, float] = {}  # subject -> milliseconds from the order to end until the next one worked
         self._excused: Collection[str] = ()
         self._reverting = False
@@ -100,6 +102,8 @@ class Execution:
                 if failure is None and change.op is not Op.CREATE:
                     self._note_pause(change.subject)
             self._journal.outcome(index, failure.cause if failure else "")
+            if failure is None and (failure := self._watch(index)) is not None:
+                failure = Failure(failure.subject, failure.cause, tuple(self._evidence(failure.subject)))
             if failure is not None:
                 return failure
         return None

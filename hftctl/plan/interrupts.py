@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+NAP_S = 0.1  # so soon a signal is heard
 
 
 class Interrupts:
@@ -34,6 +36,13 @@ class Interrupts:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before.clear()
+
+    def nap(self, seconds: float) -> bool:
+        """Whether nobody asked to stop meanwhile."""
+        until = time.monotonic() + seconds
+        while not self.received and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, NAP_S))
+        return not self.received
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self.received:

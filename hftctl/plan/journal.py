@@ -43,6 +43,10 @@ class Rollout:
     reverting: str = ""  # the cause, once a revert began
     # once it is watched: for how long, and where it leads back to
     bake: Mapping[str, Any] = field(default_factory=dict)
+    canary: tuple[
+        int, ...
+    ] = ()  # percentages at which the new gateways were found good, by attempts before this one too
+    paused: str = ""  # why nobody can tell whether they are; it goes on, or back, when somebody says so
     again: str = ""  # the command that made it
     release: Mapping[str, Any] = field(default_factory=dict)  # document of what it leads to, so that anybody can go on
     restarts: tuple[str, ...] = ()  # subjects that are started anew whether they differ or not
@@ -68,7 +72,7 @@ class Rollout:
     def touched(self) -> tuple[str, ...]:
         """Subjects that may not be what the baseline says, in the order they were changed."""
         own = [self.changes[index].subject for index in sorted(self.intents)]
-        return (*self.inherited, *(subject for subject in own if subject not in self.inherited))
+        return tuple(dict.fromkeys((*self.inherited, *own)))
 
 
 class RolloutJournal:
@@ -133,10 +137,15 @@ class RolloutJournal:
         release: Mapping[str, Any] | None = None,
         restarts: Iterable[str] = (),
         data: bool = False,
+        canary: Iterable[int] = (),
     ) -> Rollout:
         before = self.unsettled()
         changes = tuple(changes)
-        baseline: dict[str, Spec | None] = {change.subject: change.before for change in changes}
+        baseline: dict[str, Spec | None] = {}
+        for (
+            change
+        ) in changes:  # a subject may change several times: what stood before the first is what a revert leads to
+            baseline.setdefault(change.subject, change.before)
         inherited: tuple[str, ...] = ()
         if before is not None:
             inherited = before.touched
@@ -154,6 +163,7 @@ class RolloutJournal:
             "release": release or {},
             "restarts": list(restarts),
             "data": data,
+            "canary": list(canary),
             "changes": [asdict(change) for change in changes],
             "baseline": baseline,
             "inherited": inherited,
@@ -180,6 +190,14 @@ class RolloutJournal:
     def baking(self, bake: Mapping[str, Any]) -> None:
         """Before its release is recorded: from here on only a bake that ended says that the release stays."""
         self._append({"entry": "baking", "bake": bake})
+
+    def canary(self, percent: int, message: str) -> None:
+        """The new gateways did well at this step, which needs no second look."""
+        self._append({"entry": "canary", "percent": percent, "message": message})
+
+    def paused(self, why: str) -> None:
+        """Nobody can tell; the rollout stays open, with the requests divided as they are."""
+        self._append({"entry": "paused", "why": why})
 
     def interruption(self, how: str) -> None:
         """A note that somebody stopped the rollout; it stays open."""
@@ -261,6 +279,7 @@ def _rollout(entry: Mapping[str, Any]) -> Rollout:
         release=entry.get("release", {}),
         restarts=tuple(entry.get("restarts", ())),
         data=entry.get("data", False),
+        canary=tuple(entry.get("canary", ())),
     )
     if not {change.subject for change in rollout.changes}.union(rollout.inherited) <= rollout.baseline.keys():
         raise ValueError("it changes what it has no baseline for")
@@ -277,6 +296,10 @@ def _advance(rollout: Rollout, entry: Mapping[str, Any]) -> None:
             rollout.reverting = entry["cause"]
         case "baking":
             rollout.bake = entry["bake"]
+        case "canary":
+            rollout.canary = (*rollout.canary, entry["percent"])
+        case "paused":
+            rollout.paused = entry["why"]
         case "interrupted":
             rollout.interrupted = entry["how"]
         case "end":

@@ -11,6 +11,7 @@ from hftctl.profile.schema import Instrument, Profile
 
 FIRST_CHARACTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 PORT_MAX = 65535
+WHOLE = 100  # percent
 PRICE_TICKS_MAX = 1 << 40  # as the engine has it
 RESERVED_SYMBOLS = "PROOF."
 RESERVED_ACCOUNTS = {
@@ -42,12 +43,31 @@ def problems(profile: Profile) -> Iterator[Problem]:
         yield Problem(
             ("rollout", "bake_s"), "a bake reads the metrics: write monitoring.enable_prometheus: true, or bake_s: 0"
         )
+    yield from _canary(profile)
     yield from _accounts(profile)
     symbols: set[str] = set()
     for index, instrument in enumerate(profile.instruments):
         yield from _instrument(instrument, ("instruments", index), symbols)
         symbols.add(instrument.symbol)
     yield from _enabled(profile, symbols)
+
+
+def _canary(profile: Profile) -> Iterator[Problem]:
+    steps, key = profile.rollout.canary, ("rollout", "canary")
+    if not steps:
+        return
+    if profile.target != "compose":
+        yield Problem(
+            key,
+            f"a canary is of the target compose: on {profile.target} gateways of both releases would run the code that is "
+            "installed; write []",
+        )
+    if not profile.monitoring.enable_prometheus:
+        yield Problem(key, "a canary is judged by the metrics: write monitoring.enable_prometheus: true, or []")
+    if list(steps) != sorted(set(steps)) or steps[-1] != WHOLE:
+        yield Problem(key, f"{list(steps)} must rise from step to step and end with {WHOLE}")
+    if above := [step for step in steps if WHOLE // 2 < step < WHOLE]:
+        yield Problem(key, f"above 50 the baseline cannot have as many requests as the canary: leave out {above}")
 
 
 def _door(profile: Profile) -> Iterator[Problem]:

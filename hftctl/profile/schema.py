@@ -121,6 +121,15 @@ class Rollout(Section):
     timeout_s: int = Field(
         default=120, ge=1, le=86_400, description="seconds a rollout waits for readiness before it reverts"
     )
+    canary: list[Annotated[int, Field(ge=1, le=100)]] = Field(
+        default=[],
+        max_length=10,
+        description="percent of requests that new gateways get step by step, such as [5, 25, 50, 100], on the target compose; at "
+        "each step but 100, which is all gateways, they are judged against fresh ones of the release before; empty: no canary",
+    )
+    canary_step_s: int = Field(
+        default=60, ge=2, le=86_400, description="seconds that each step of a canary is watched before it is judged"
+    )
     bake_s: int = Field(
         default=0,
         ge=0,
@@ -129,13 +138,18 @@ class Rollout(Section):
         "below allow; 0: it is not",
     )
     min_requests: int = Field(
-        default=500, ge=1, le=1_000_000_000, description="requests from which on a release that bakes is judged by them"
+        default=500,
+        ge=1,
+        le=1_000_000_000,
+        description="requests from which on a release that bakes is judged by them; a canary and its baseline need so many each, "
+        "else the rollout pauses",
     )
     max_error_ratio: float = Field(
         default=0.01,
         ge=0.0,
         le=1.0,
-        description="share of orders turned away with 429, and of requests that failed, allowed while a release bakes",
+        description="share of orders turned away with 429, and of requests that failed, allowed while a release bakes; by how "
+        "much more than its baseline a canary may fail or refuse",
     )
     max_p99_us: int = Field(
         default=50_000,
@@ -272,6 +286,13 @@ class Profile(Section):
     )
     images: Images = Field(default=Images(), description="images, on the target compose")
     gateways: int = Field(default=1, ge=1, le=64, description="gateway processes")
+    gateways_in_turn: int = Field(
+        default=0,
+        ge=0,
+        le=64,
+        description="of them those that take requests, the others stand by for when these fail; 0: half as many as the machine "
+        "has processors, since more of them slow each other down",
+    )
     partitions: list[Partition] = Field(
         default=[Partition(ranges=["0-9", "A-Z"])],
         min_length=1,

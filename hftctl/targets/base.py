@@ -105,7 +105,11 @@ class Target(Actuator, Protocol):
         """What would stop this release before anything is written: ports in use with their owner, disk, rights."""
 
     def desired(self, release: Release) -> State:
-        """What the release wants here. Pure: reads nothing of the target."""
+        """What the release wants here. Reads nothing of what stands; of the machine at most how many processors it has."""
+
+    def canary(self, release: Release, before: Release, percent: int) -> State:
+        """What stands beside the gateways while `percent` of the requests go to those of `release`: canaries, as many fresh ones
+        of `before`, and the door, `nginx`, that divides requests. Empty where the target cannot."""
 
     def begin(self, release: Release) -> None:
         """Write what all changes share (configuration, secrets that are missing), before the first change.

@@ -18,18 +18,19 @@ from hftctl.release import Release
 from hftctl.targets.compose import definition, names, services
 from hftctl.targets.compose.images import STACK
 
-KINDS = ("postgres", "redis", "engine", "schema", "gateway", "persister", "nginx")
+KINDS = ("postgres", "redis", "engine", "schema", "gateway", names.BASELINE, names.CANARY, "persister", "nginx")
 OURS = ("engine", "schema", "gateway", "persister")
 START_FIRST = "start-first"
 RELOADED = "reload"
 FIXED = "nginx.conf"  # the file that keeps its name
 
 
-def desired(release: Release) -> dict[str, Spec]:
-    return dict(_specs(release))
+def desired(release: Release, processors: int) -> dict[str, Spec]:
+    """`processors` are those of the engine's machine."""
+    return dict(_specs(release, processors))
 
 
-def _specs(release: Release) -> Iterator[tuple[str, Spec]]:
+def _specs(release: Release, processors: int) -> Iterator[tuple[str, Spec]]:
     profile = release.profile
     partitions = range(len(profile["partitions"]))
     yield _spec(release, "postgres-0", files=_lines(services.postgres_files(profile, 0)))
@@ -38,12 +39,21 @@ def _specs(release: Release) -> Iterator[tuple[str, Spec]]:
         yield _spec(release, f"engine-{number}", settings=services.engine(release, number))
     yield _spec(release, "schema-0", settings=services.schema(), schema=list(release.schema))
     for number in range(1, profile["gateways"] + 1):
-        yield _spec(release, f"gateway-{number}", settings=services.gateway(release, number), replaced=START_FIRST)
+        yield gateway(release, number)
     for number in partitions:
         yield _spec(release, f"persister-{number}", settings=services.persister(release, number))
-    lines, edge = services.nginx(profile)
+    yield nginx(release, *services.nginx(profile, processors))
+
+
+def gateway(release: Release, number: int, kind: str = "gateway") -> tuple[str, Spec]:
+    return _spec(
+        release, f"{kind}-{number}", settings=services.gateway(release, number, kind), replaced=START_FIRST
+    )  # fmt: skip
+
+
+def nginx(release: Release, lines: list[str], edge: str) -> tuple[str, Spec]:
     how = f"stop-first; a new configuration by {RELOADED}"
-    yield _spec(release, "nginx", files={FIXED: lines}, replaced=how, edge=edge)
+    return _spec(release, "nginx", files={FIXED: lines}, replaced=how, edge=edge)
 
 
 def _lines(files: Mapping[str, str]) -> dict[str, list[str]]:
@@ -51,13 +61,13 @@ def _lines(files: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def _spec(release: Release, subject: str, *, replaced: str = "stop-first", **more: Any) -> tuple[str, Spec]:
-    kind = names.kind(subject)
+    kind = names.service(subject)
     image = release.artifacts[STACK if kind in OURS else kind]
     return subject, {**more, "image": image, "replaced": replaced, "container": _container(release, subject)}
 
 
 def _container(release: Release, subject: str) -> dict[str, Any]:
-    kind = names.kind(subject)
+    kind = names.service(subject)
     # The Compose file has one of each.
     first = "gateway-1.json" if kind == "gateway" else f"{kind}-0.json"
     body = _renamed(definition.template(kind), {first: f"{subject}.json"})

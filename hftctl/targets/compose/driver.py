@@ -18,6 +18,7 @@ from hftctl.plan.journal import RolloutJournal
 from hftctl.release import Release, Revision
 from hftctl.targets.base import ComponentStatus, Drift, EventSource, Finding, LogLine, Past, Surroundings, whole
 from hftctl.targets.compose import (
+    canary,
     components,
     credentials,
     daemon,
@@ -96,7 +97,15 @@ class ComposeTarget:
         return preflight.findings(self.api, self.containers, release)
 
     def desired(self, release: Release) -> State:
-        return components.desired(release)
+        return components.desired(release, self._processors)
+
+    def canary(self, release: Release, before: Release, percent: int) -> State:
+        return canary.beside(release, before, percent, self._processors)
+
+    @cached_property
+    def _processors(self) -> int:
+        with daemon.saying("ask how many processors the engine has"):
+            return int(self.api.info()["NCPU"])
 
     def observe(self) -> State:
         return standing.observe(self.containers, self.store, self._cluster())

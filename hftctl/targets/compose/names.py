@@ -13,6 +13,11 @@ RECORD = "hftctl.lock"  # who holds a lock, since when and why, JSON
 NEXT = ".next"  # a container that shall take a place, once it is ready
 OLD = ".old"  # one that has given its place up and answers what it has
 
+CANARY, BASELINE = (
+    "canary",
+    "baseline",
+)  # gateways of the new release, and fresh ones of the one before, while a canary is judged
+
 STATE_VOLUMES = ("state", "config", "run")  # go with every destroy
 SECRET_VOLUMES = ("secrets", "keys")  # and the data volumes go with `destroy --data`
 
@@ -33,6 +38,11 @@ def kind(subject: str) -> str:
     """`engine-0` is an engine, `redis` is itself."""
     head, _, number = subject.rpartition("-")
     return head if number.isdigit() else subject
+
+
+def service(subject: str) -> str:
+    """What it is made from in the Compose file: canaries and baselines are gateways."""
+    return "gateway" if kind(subject) in (CANARY, BASELINE) else kind(subject)
 
 
 def number(subject: str) -> int:

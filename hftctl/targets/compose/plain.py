@@ -35,4 +35,4 @@ def _files(release: Release) -> Iterator[tuple[str, str]]:
     }
     for name, settings in made.items():
         yield f"{name}.json", json.dumps(settings, indent=1) + "\n"
-    yield components.FIXED, "\n".join(services.nginx(release.profile)[0]) + "\n"
+    yield components.FIXED, "\n".join(services.nginx(release.profile, 1)[0]) + "\n"

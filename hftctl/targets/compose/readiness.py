@@ -102,7 +102,7 @@ def _dead(containers: Containers, found: Found, seen: Mapping[str, Any]) -> Read
     if state["Status"] == "paused":
         return None
     for_good = exits.ENGINE if names.kind(subject) == "engine" else exits.SERVICE
-    ours = names.kind(subject) in WITH_PROBE
+    ours = names.service(subject) in WITH_PROBE
     said = last_words(containers, found)
     told = f"; it said: {said}" if said else ""
     if state.get("OOMKilled"):

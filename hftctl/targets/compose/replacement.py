@@ -54,7 +54,10 @@ class Replacement:
             self._stop_first(subject, spec, serving, begun)
 
     def settle_all(self) -> None:
-        """End what a kill left half replaced: who has the place keeps it."""
+        """End what a kill left half replaced: who has the place keeps it. A canary that was stopped is of no use to anybody."""
+        for one in self._containers.all():
+            if names.service(one.subject) != names.kind(one.subject) and one.state not in STARTED:
+                self._containers.take_away(one.id)
         for subject in {one.subject for one in self._containers.all() if one.name.endswith((names.OLD, names.NEXT))}:
             serving, begun = self._settle(subject)
             if serving is not None and begun is not None:

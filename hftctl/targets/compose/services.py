@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hftctl.release import Release
@@ -50,8 +50,14 @@ def engine(release: Release, number: int) -> dict[str, Any]:
     return {**made, "data_dir": DATA, "log_file": STANDARD_ERROR, "session_address": reached}
 
 
-def gateway(release: Release, number: int) -> dict[str, Any]:
-    return _on_docker(settings.gateway(release, number)) | {"release_file": "../config/release.json"}
+def gateway(release: Release, number: int, kind: str = "gateway") -> dict[str, Any]:
+    """Of another `kind` while a canary is judged: `canary` or `baseline`."""
+    called = {"component": f"{kind}-{number}", "socket": socket(kind, number)}
+    return _on_docker(settings.gateway(release, number)) | {"release_file": "../config/release.json"} | called
+
+
+def socket(kind: str, number: int) -> str:
+    return f"{kind}-{number}.sock"
 
 
 def persister(release: Release, number: int) -> dict[str, Any]:
@@ -86,10 +92,10 @@ def redis_files(profile: Mapping[str, Any]) -> dict[str, str]:
     return {"redis.sh": REDIS_SH, "redis.conf": "\n".join(lines) + "\n"}
 
 
-def nginx(profile: Mapping[str, Any]) -> tuple[list[str], str]:
+def nginx(profile: Mapping[str, Any], processors: int, shares: Sequence[door.Share] = ()) -> tuple[list[str], str]:
     """The lines of its configuration, and the digest by which it says that it runs them."""
     place = door.Place(error_log="stderr", listen=str(HTTP_PORT))
-    return door.conf(profile, place, door=False, keeps=True)
+    return door.conf(profile, place, door=False, keeps=True, processors=processors, shares=shares)
 
 
 def _on_docker(made: dict[str, Any]) -> dict[str, Any]:

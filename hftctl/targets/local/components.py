@@ -6,6 +6,7 @@ the `process` the supervisor shall run, and `code`, the content hash of what it 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -48,7 +49,7 @@ def _specs(release: Release, layout: Layout) -> Iterator[tuple[str, Spec]]:
     for number in range(len(profile["partitions"])):
         name = f"persister-{number}"
         yield name, _service(layout, name, "stack.persister", services.persister(release, number), code, {})
-    yield "nginx", nginx.spec(profile, layout, resolve(NGINX), door=door)
+    yield "nginx", nginx.spec(profile, layout, resolve(NGINX), door=door, processors=os.cpu_count() or 1)
 
 
 def _service(

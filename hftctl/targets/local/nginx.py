@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +44,15 @@ SHOWN_AS = {494: 431, 495: 400, 496: 400, 497: 400, 502: 504}
 
 NO_POST = 418  # never seen outside: how the addresses of orders hand other methods on
 
+
+@dataclass(frozen=True)
+class Share:
+    """Gateways that get `percent` of the requests between them; 0: those that take over when all others fail."""
+
+    sockets: tuple[str, ...]
+    percent: int
+
+
 KEEPS_FROM = (1, 27, 4)  # the first nginx that leaves an idle connection open for a while when it is told to end
 
 
@@ -55,12 +65,12 @@ class Place:
     user: str = ""  # of the workers; empty: who starts it
 
 
-def spec(profile: Mapping[str, Any], layout: Layout, binary: Binary, *, door: bool) -> Spec:
+def spec(profile: Mapping[str, Any], layout: Layout, binary: Binary, *, door: bool, processors: int) -> Spec:
     program = binary.path
     # As nobody the workers could not open the sockets, which are ours alone.
     user = "root" if os.geteuid() == 0 else ""
     place = Place(error_log=str(layout.logs / "nginx.log"), listen=_address(profile), user=user)
-    lines, digest = conf(profile, place, door=door, keeps=binary.numbers >= KEEPS_FROM)
+    lines, digest = conf(profile, place, door=door, keeps=binary.numbers >= KEEPS_FROM, processors=processors)
     return {
         "files": {"nginx.conf": lines},
         "edge": digest,
@@ -84,9 +94,21 @@ def spec(profile: Mapping[str, Any], layout: Layout, binary: Binary, *, door: bo
     }  # fmt: skip
 
 
-def conf(profile: Mapping[str, Any], place: Place, *, door: bool, keeps: bool) -> tuple[list[str], str]:
-    """The lines of the configuration, and the digest by which nginx tells at EDGE that it runs them."""
-    lines = list(_lines(profile, place, door=door, keeps=keeps))
+def conf(
+    profile: Mapping[str, Any],
+    place: Place,
+    *,
+    door: bool,
+    keeps: bool,
+    processors: int,
+    shares: Sequence[Share] = (),
+) -> tuple[list[str], str]:
+    """The lines of the configuration, and the digest by which nginx tells at EDGE that it runs them.
+
+    `processors` are the machine's. With `shares` requests are divided by them, otherwise they go to whoever has the fewest.
+    """
+    upstreams = list(_upstreams(profile, door=door, processors=processors, shares=shares))
+    lines = list(_lines(profile, place, upstreams, door=door, keeps=keeps))
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
     return [line.replace("@digest@", digest) for line in lines], digest
 
@@ -103,7 +125,9 @@ def endpoint(profile: Mapping[str, Any]) -> str:
     return f"http://{host}:{profile['ports']['http']}"
 
 
-def _lines(profile: Mapping[str, Any], place: Place, *, door: bool, keeps: bool) -> Iterator[str]:
+def _lines(
+    profile: Mapping[str, Any], place: Place, upstreams: Sequence[str], *, door: bool, keeps: bool
+) -> Iterator[str]:
     yield "daemon off;"
     yield "pid nginx.pid;"
     yield f"worker_processes {profile['system']['max_workers']};"
@@ -113,11 +137,11 @@ def _lines(profile: Mapping[str, Any], place: Place, *, door: bool, keeps: bool)
     yield "worker_shutdown_timeout 10s;"
     yield "events { worker_connections 4096; }"
     yield "http {"
-    yield from (f"    {line}" if line else "" for line in _http(profile, place, door=door, keeps=keeps))
+    yield from (f"    {line}" if line else "" for line in _http(place, upstreams, door=door, keeps=keeps))
     yield "}"
 
 
-def _http(profile: Mapping[str, Any], place: Place, *, door: bool, keeps: bool) -> Iterator[str]:
+def _http(place: Place, upstreams: Sequence[str], *, door: bool, keeps: bool) -> Iterator[str]:
     yield "access_log off;"
     yield "server_tokens off;"
     yield "default_type application/json;"
@@ -135,12 +159,15 @@ def _http(profile: Mapping[str, Any], place: Place, *, door: bool, keeps: bool) 
         # So it waits for that client's next request and says with its answer that the connection ends.
         yield "keepalive_min_timeout 2s;"
     yield ""
-    yield from _upstreams(profile, door=door)
+    yield from upstreams
     yield ""
     yield "map $http_upgrade $hop { default upgrade; '' ''; }"
     yield ""
     yield "server {"
-    yield from (f"    {line}" if line else "" for line in _server(profile, place, door=door))
+    yield from (
+        f"    {line}" if line else ""
+        for line in _server(place, sum(" server " in line for line in upstreams), door=door)
+    )
     yield "}"
 
 
@@ -163,18 +190,44 @@ def _error_pages() -> Iterator[str]:
         yield f"error_page {status} ={shown} /.error/{shown};"
 
 
-def _upstreams(profile: Mapping[str, Any], *, door: bool) -> Iterator[str]:
+def _upstreams(profile: Mapping[str, Any], *, door: bool, processors: int, shares: Sequence[Share]) -> Iterator[str]:
     if door:
         yield "upstream orders {"
         for _ in range(TRIES):
             yield f"    server unix:{order_socket(0)} max_fails=0;"
         yield from _keepalive()
-    sockets = [gateway_socket(number) for number in range(1, profile["gateways"] + 1)]
     yield "upstream gateways {"
-    yield "    least_conn;"
-    for socket in sockets * -(-TRIES // len(sockets)):
-        yield f"    server unix:{socket} max_fails=0;"
+    if not shares:
+        yield "    least_conn;"
+    # Numbers without a common divisor, so that a full turn of all of them is short.
+    weights = {share: share.percent * math.lcm(*(len(one.sockets) for one in shares)) // len(share.sockets)
+               for share in shares}  # fmt: skip
+    divisor = math.gcd(*weights.values()) or 1
+    entries = [(socket, weights[share] // divisor) for share in shares for socket in share.sockets]
+    entries = entries or _in_turn(profile, processors)
+    taking = [(socket, weight) for socket, weight in entries if weight]
+    repeats = -(-TRIES // len(taking))
+    for socket, weight in taking * repeats:
+        yield f"    server unix:{socket}{f' weight={weight}' if weight > 1 else ''} max_fails=0;"
+    for socket, _ in [(socket, weight) for socket, weight in entries if not weight] * repeats:
+        yield f"    server unix:{socket} max_fails=0 backup;"
     yield from _keepalive()
+
+
+def in_turn(profile: Mapping[str, Any], processors: int) -> int:
+    """How many gateways take requests while none of them fails. Releases from before there was a choice used all of them.
+
+    An order costs engine, nginx and persister together about what it costs a gateway, so half of the processors are the gateways'.
+    More processes than that share the same ones: each wakes for a single request, where fewer answer a dozen per wake-up.
+    """
+    wanted = int(profile.get("gateways_in_turn", profile["gateways"])) or max(1, processors // 2)
+    return min(wanted, int(profile["gateways"]))
+
+
+def _in_turn(profile: Mapping[str, Any], processors: int) -> list[tuple[str, int]]:
+    taking = in_turn(profile, processors)
+    numbers = range(1, profile["gateways"] + 1)
+    return [(gateway_socket(number), 1 if number <= taking else 0) for number in numbers]
 
 
 def _keepalive() -> Iterator[str]:
@@ -183,7 +236,7 @@ def _keepalive() -> Iterator[str]:
     yield "}"
 
 
-def _server(profile: Mapping[str, Any], place: Place, *, door: bool) -> Iterator[str]:
+def _server(place: Place, tries: int, *, door: bool) -> Iterator[str]:
     yield f"listen {place.listen} backlog=4096 default_server;"
     yield "server_name _;"
     yield from _error_pages()
@@ -198,7 +251,7 @@ def _server(profile: Mapping[str, Any], place: Place, *, door: bool) -> Iterator
     yield "proxy_send_timeout 20s;"
     # Safe for every method: orders and replacements carry ids, cancels and halts mean the same twice.
     yield "proxy_next_upstream error timeout non_idempotent;"
-    yield f"proxy_next_upstream_tries {TRIES};"
+    yield f"proxy_next_upstream_tries {tries};"  # every entry that there is, those that stand by too
     yield "proxy_next_upstream_timeout 20s;"
     yield "proxy_max_temp_file_size 0;"
     yield "proxy_buffers 16 32k;"

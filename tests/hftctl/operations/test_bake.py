@@ -38,7 +38,7 @@ def counting(orders=100, **bad):
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("HFTCTL_HOME", str(tmp_path))
     monkeypatch.setattr(os, "fsync", lambda _handle: None)
-    for name, value in (("BEFORE_S", 0.01), ("LOOK_S", 0.005), ("NAP_S", 0.005), ("UNREAD_S", 0.02)):
+    for name, value in (("BEFORE_S", 0.01), ("LOOK_S", 0.005), ("UNREAD_S", 0.02)):
         monkeypatch.setattr(bake, name, value)
     deploy(profile(), targets=lambda _target, name: FakeTarget(tmp_path, name), no_build=True, prove=proved)
     return tmp_path

@@ -37,6 +37,16 @@ CASES: list[tuple[str | tuple[str, str], str]] = [
     (("lot_size", "lotsize"), "10: instruments[0].lotsize: unknown key; did you mean 'lot_size'?"),
     (("target: local\n", ""), "1: target: is missing"),
     (("    currency: USD\n", ""), "8: instruments[0].currency: is missing"),
+    # canaries
+    (
+        "rollout: {canary: [5, 100]}\n",
+        "12: rollout.canary: a canary is of the target compose: on local gateways of both releases would run the code that is "
+        "installed; write []",
+    ),
+    (("target: local\n", "target: compose\nrollout: {canary: [5, 50]}\n"),
+     "2: rollout.canary: [5, 50] must rise from step to step and end with 100"),
+    (("target: local\n", "target: compose\nrollout: {canary: [5, 75, 100]}\n"),
+     "2: rollout.canary: above 50 the baseline cannot have as many requests as the canary: leave out [75]"),
     # types
     ("gateways: one\n", "12: gateways: expected a whole number, got text 'one'"),
     ('gateways: "1"\n', "12: gateways: expected a whole number, got text '1'"),

@@ -82,6 +82,12 @@ class FakeTarget:
             for subject in names
         }
 
+    def canary(self, release, before, percent):
+        """One of each kind, and a door that knows how requests are divided."""
+        made = {"baseline-1": before, "canary-1": release}
+        beside = {name: self.desired(one)["gateway-0"] for name, one in made.items()}
+        return beside | {"nginx": {**self.desired(before)["nginx"], "percent": percent}}
+
     def begin(self, release):
         self.at("before begin")
         for folder in (self.layout.run, self.layout.data, self.layout.logs):
@@ -94,7 +100,10 @@ class FakeTarget:
             found = json.loads(self.state_file.read_text())
         except FileNotFoundError:
             return {}
-        return {name: found[name] for name in sorted(found, key=("postgres-0 engine-0 gateway-0 gateway-1 nginx").find)}
+        return {
+            name: found[name]
+            for name in sorted(found, key=("postgres-0 engine-0 gateway-0 gateway-1 baseline-1 canary-1 nginx").find)
+        }
 
     def _write(self, state):
         make_folder(self.layout.run)
@@ -138,7 +147,7 @@ class FakeTarget:
                 ready=name in there,
                 message="" if name in there else "not running",
             )
-            for name in self.desired(release_)
+            for name in {**self.desired(release_), **there}
         ]
 
     def logs(self, components, *, since_s, follow, past=whole):

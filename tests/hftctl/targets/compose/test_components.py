@@ -1,12 +1,14 @@
 """What a release becomes on a Docker engine, without one."""
 
 import json
+import re
 
 import pytest
 
 from hftctl.operations.deploy import make_release
 from hftctl.plan.diff import diff
 from hftctl.profile.load import load
+from hftctl.targets.compose import canary as canaries
 from hftctl.targets.compose import components, definition, names
 
 
@@ -15,7 +17,7 @@ def release(tag="abc", **changes):
 
 
 def bodies(**changes):
-    specs = components.desired(release(**changes))
+    specs = components.desired(release(**changes), 2)
     return {subject: components.rendered(subject, spec)[0] for subject, spec in specs.items()}
 
 
@@ -31,7 +33,7 @@ def test_a_key_that_nothing_is_made_of_is_told(monkeypatch):
 
 
 def test_subjects_come_in_order_of_dependency():
-    subjects = list(components.desired(release(gateways=2)))
+    subjects = list(components.desired(release(gateways=2), 2))
     assert subjects == ["postgres-0", "redis", "engine-0", "schema-0", "gateway-1", "gateway-2", "persister-0", "nginx"]
     assert components.order(reversed(subjects)) == subjects
 
@@ -70,7 +72,7 @@ def test_only_nginx_publishes_a_port_and_only_on_loopback():
 def test_a_binary_door_is_published_when_it_is_asked_for():
     body = bodies(binary_door=True)["engine-0"]
     assert body["HostConfig"]["PortBindings"] == {"50052/tcp": [{"HostIp": "127.0.0.1", "HostPort": "50052"}]}
-    settings = components.desired(release(binary_door=True))["engine-0"]["settings"]
+    settings = components.desired(release(binary_door=True), 2)["engine-0"]["settings"]
     assert settings["session_address"] == "0.0.0.0:50052"
 
 
@@ -92,14 +94,14 @@ def test_each_engine_has_a_volume_of_its_own():
 
 
 def test_a_file_is_named_by_its_content_so_that_the_container_before_keeps_its_own():
-    first, second = (components.desired(release(log_level=level))["gateway-1"] for level in ("info", "warning"))
+    first, second = (components.desired(release(log_level=level), 2)["gateway-1"] for level in ("info", "warning"))
     names_ = [next(iter(components.rendered("gateway-1", spec)[1])) for spec in (first, second)]
     assert names_[0] != names_[1]
     assert components.rendered("gateway-1", first)[0]["Cmd"][-1] == f"../config/{names_[0]}"
 
 
 def test_a_plan_names_the_setting_that_changes_and_how():
-    before, after = (components.desired(release(log_level=level, gateways=1)) for level in ("info", "warning"))
+    before, after = (components.desired(release(log_level=level, gateways=1), 2) for level in ("info", "warning"))
     causes = {change.subject: change.cause for change in diff(after, before).pending}
     assert causes["gateway-1"] == "settings.log_level info -> warning (start-first)"
     assert causes["engine-0"] == "settings.log_level info -> warning (stop-first)"
@@ -109,25 +111,75 @@ def test_a_plan_names_the_setting_that_changes_and_how():
 def test_another_image_replaces_what_is_made_of_it_and_nothing_else():
     changed = {
         one.subject
-        for one in diff(components.desired(release("new", gateways=1)), components.desired(release(gateways=1))).pending
+        for one in diff(
+            components.desired(release("new", gateways=1), 2), components.desired(release(gateways=1), 2)
+        ).pending
     }
     assert changed == {"engine-0", "schema-0", "gateway-1", "persister-0"}
 
 
 def test_nginx_loads_a_new_configuration_and_keeps_its_container():
-    one, two = (components.desired(release(gateways=count))["nginx"] for count in (1, 2))
+    one, two = (components.desired(release(gateways=count), 2)["nginx"] for count in (1, 2))
     assert one != two
     assert components.digest(one) == components.digest(two)
-    gateway = components.desired(release(log_level="debug"))["gateway-1"]
-    assert components.digest(gateway) != components.digest(components.desired(release())["gateway-1"])
+    gateway = components.desired(release(log_level="debug"), 2)["gateway-1"]
+    assert components.digest(gateway) != components.digest(components.desired(release(), 2)["gateway-1"])
 
 
 def test_specs_are_plain_json_and_hold_no_path_of_this_machine():
-    text = json.dumps(components.desired(release()))
+    text = json.dumps(components.desired(release(), 2))
     assert "/work" not in text
     assert "/home" not in text
-    assert json.loads(text) == components.desired(release())
+    assert json.loads(text) == components.desired(release(), 2)
 
 
 def test_the_kind_of_a_subject():
     assert [names.kind(one) for one in ("engine-0", "redis", "gateway-12")] == ["engine", "redis", "gateway"]
+
+
+def canary(percent, *, gateways=4, processors=8, **changes):
+    wanted = {**load("compose").values["rollout"], "canary": [5, 50, 100]}
+    before, after = release("old", gateways=gateways), release("new", gateways=gateways, rollout=wanted, **changes)
+    return canaries.beside(after, before, percent, processors)
+
+
+def weights(spec):
+    """Of each socket in nginx's upstream: its weight over all entries, 0 for those that stand by."""
+    found = {}
+    for line in spec["files"]["nginx.conf"]:
+        if seen := re.search(r"server unix:(\S+?)\.sock(?: weight=(\d+))? max_fails=0( backup)?;", line):
+            found[seen[1]] = found.get(seen[1], 0) + (0 if seen[3] else int(seen[2] or 1))
+    return found
+
+
+def test_a_canary_has_as_many_gateways_and_requests_as_its_baseline():
+    found = canary(5)
+    assert list(found) == ["baseline-1", "baseline-2", "canary-1", "canary-2", "nginx"]
+    assert [found[name]["image"].rpartition(":")[2] for name in ("baseline-1", "canary-2")] == ["old", "new"]
+    share = weights(found["nginx"])
+    total = sum(share.values())
+    assert share["canary-1"] + share["canary-2"] == share["baseline-1"] + share["baseline-2"] == total * 5 / 100
+    assert sum(share[f"gateway-{number}"] for number in range(1, 5)) == total * 90 / 100
+
+
+def test_at_half_the_gateways_that_stand_are_there_for_when_both_fail():
+    share = weights(canary(50)["nginx"])
+    assert {name for name, weight in share.items() if not weight} == {f"gateway-{number}" for number in range(1, 5)}
+    assert share["canary-1"] == share["baseline-2"] > 0
+
+
+def test_a_canary_is_a_gateway_with_a_socket_of_its_own():
+    found = canary(5, processors=2)
+    assert list(found) == ["baseline-1", "canary-1", "nginx"], "one takes requests on two processors"
+    body, files = components.rendered("canary-1", found["canary-1"])
+    settings = json.loads(next(iter(files.values())))
+    assert (settings["component"], settings["socket"]) == ("canary-1", "canary-1.sock")
+    assert body["Cmd"][-1].endswith(next(iter(files)))
+    assert body["HostConfig"]["Memory"] == bodies()["gateway-1"]["HostConfig"]["Memory"]
+    assert components.order(found) == list(found)
+
+
+def test_the_door_of_a_canary_is_a_reload_of_the_one_that_stands():
+    door = components.desired(release("old", gateways=4), 8)["nginx"]
+    assert components.digest(canary(5)["nginx"]) == components.digest(door)
+    assert canary(5)["nginx"]["edge"] not in {door["edge"], canary(50)["nginx"]["edge"]}

@@ -75,7 +75,7 @@ def edge(request, tmp_path_factory):
         folder.mkdir()
     values = load("local").values
     profile = {**values, "ports": {**values["ports"], "http": free_ports(1)[0]}}
-    spec = nginx.spec(profile, layout, resolve(NGINX), door=request.param)
+    spec = nginx.spec(profile, layout, resolve(NGINX), door=request.param, processors=2)
     (layout.config / "nginx.conf").write_text("\n".join(spec["files"]["nginx.conf"]))
     before = Path.cwd()
     os.chdir(layout.run)  # names of Unix sockets are short
@@ -203,8 +203,10 @@ def test_nginx_says_which_configuration_it_runs(edge):
 
 def test_a_changed_configuration_has_another_digest(tmp_path):
     profile = load("local").values
-    first = nginx.spec(profile, Layout(tmp_path), Binary(Path("/nginx"), "1.28.0"), door=True)
-    second = nginx.spec({**profile, "gateways": 2}, Layout(tmp_path), Binary(Path("/nginx"), "1.28.0"), door=True)
+    first = nginx.spec(profile, Layout(tmp_path), Binary(Path("/nginx"), "1.28.0"), door=True, processors=2)
+    second = nginx.spec(
+        {**profile, "gateways": 2}, Layout(tmp_path), Binary(Path("/nginx"), "1.28.0"), door=True, processors=2
+    )
     assert first["edge"] != second["edge"]
     assert first["process"] == second["process"], "so that it is a reload"
 
