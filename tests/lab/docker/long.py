@@ -1,6 +1,6 @@
 """The Compose target in its long form; writes a report.
 
-    python -m tests.lab.docker.long [--deploys 20] [--clients 40] [--kills 0] [--report FILE]
+    python -m tests.lab.docker.long [--deploys 20] [--clients 40] [--kills 0] [--health-seconds 60] [--report FILE]
 
 Deploys in a row under clients, some of them bad releases; then hftctl killed around every write to the journal of a deploy, a
 scale and a rollback (`--kills N` stops after the first N boundaries of each; 0: all).
@@ -24,6 +24,7 @@ from hftctl.profile.load import load
 from tests.faults.history import check
 from tests.lab.docker.engine import engine
 from tests.lab.docker.evidence import of
+from tests.lab.docker.health import CLIENTS, under_load
 from tests.lab.docker.images import CA_BUNDLE, PIP_CONFIG, make
 from tests.lab.docker.kills import killed
 from tests.lab.docker.linters import checkov, hadolint
@@ -122,6 +123,25 @@ def _changed(scene: Scene, turn: int) -> list[str]:
     return ["deploy", str(scene.profile), "--yes"]
 
 
+def health(lab: Lab, folder: Path, seconds: int) -> list[str]:
+    """With the limits of both profiles."""
+    rows = []
+    for name in ("compose", "stage1"):
+        scene = lab.scene(folder, f"health-{name}", "rollout:\n  timeout_s: 180\n", extends=name)
+        try:
+            scene.deploy()
+            asked = under_load(scene, seconds)
+        finally:
+            scene.destroy()
+        rows.append(
+            f"| {name} | {asked.per_s:,.0f} | {len(asked.seconds)} | {len(asked.bad)} | {asked.slowest_s * 1000:.0f} |"
+        )
+    return [
+        f"## GET /health for {seconds} s at full load, {CLIENTS} clients", "",
+        "| profile | orders/s | asked | not answered by 200 | slowest ms |", "|---|---|---|---|---|", *rows, "",
+    ]  # fmt: skip
+
+
 def lint() -> list[str]:
     file = ROOT / "stack/images/Dockerfile"
     found = {"hadolint": hadolint(file), "checkov": checkov(file)}
@@ -133,6 +153,7 @@ def main() -> int:
     parser.add_argument("--deploys", type=int, default=20)
     parser.add_argument("--clients", type=int, default=40)
     parser.add_argument("--kills", type=int, default=0)
+    parser.add_argument("--health-seconds", type=int, default=60)
     parser.add_argument("--report", type=Path)
     options = parser.parse_args()
     with engine() as started, tempfile.TemporaryDirectory(prefix="hftctl-long-") as folder:
@@ -140,7 +161,8 @@ def main() -> int:
         images = make(started)
         wanted = {**load("compose").values["images"], "base": images.base}
         built = build_image(wanted, ca_bundle=CA_BUNDLE, pip_config=PIP_CONFIG)
-        scene = Lab(started, images, built).scene(Path(folder), "long", SETTINGS)
+        lab = Lab(started, images, built)
+        scene = lab.scene(Path(folder), "long", SETTINGS)
         try:
             first = scene.deploy()
             commit = subprocess.run(
@@ -157,6 +179,7 @@ def main() -> int:
             ]  # fmt: skip
         finally:
             scene.destroy()
+        text += health(lab, Path(folder), options.health_seconds) if options.health_seconds else []
     if options.report:
         options.report.write_text("\n".join(text))
     print("\n".join(text))

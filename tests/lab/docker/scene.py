@@ -35,8 +35,8 @@ class Lab:
     built: ImageResult
     wanted: Mapping[str, Any] = field(default_factory=dict)  # the section `images` of a profile that it was built with
 
-    def scene(self, folder: Path, name: str, settings: str = "") -> Scene:
-        return Scene(self, folder, name, free_ports(1)[0], settings)
+    def scene(self, folder: Path, name: str, settings: str = "", *, extends: str = "compose") -> Scene:
+        return Scene(self, folder, name, free_ports(1)[0], settings, extends)
 
 
 @dataclass
@@ -48,6 +48,7 @@ class Scene:
     name: str
     http: int
     settings: str = ""
+    extends: str = "compose"
     home: str = field(default_factory=lambda: os.environ["HFTCTL_HOME"])
 
     @property
@@ -56,7 +57,7 @@ class Scene:
 
     def want(self, settings: str) -> None:
         """Write the profile, with these settings."""
-        text = f"extends: compose\nname: {self.name}\nports:\n  http: {self.http}\n{self.lab.images.profile}{settings}"
+        text = f"extends: {self.extends}\nname: {self.name}\nports:\n  http: {self.http}\n{self.lab.images.profile}{settings}"
         self.profile.write_text(text)
 
     def deploy(self, settings: str = "", *words: str, expect: tuple[int, ...] = (0,)) -> dict[str, Any]:
