@@ -1,6 +1,7 @@
 """Interrupts keep to housekeeping CPUs, those of a network card to its own node's.
 
-Found by who asks for them, since numbers change; written again at each start and whenever a card appears.
+Found by who asks for them, since numbers change; written again at each start and whenever a card appears. Where irqbalance
+runs it moves them all the time, and would be taken for somebody who undoes us: then the knob irqbalance tells it where not to.
 """
 
 from __future__ import annotations
@@ -27,6 +28,11 @@ class Interrupts:
             return
         mask = at.layout.housekeeping_mask
         yield kernel(at, DEFAULT, mask, "interrupts that come later", knob=self.name, persist=SERVICE)
+        if "irqbalance" in at.facts.surroundings.services:
+            yield Skipped(
+                "single interrupts", "irqbalance runs and places them; it is told which CPUs to leave alone", self.name
+            )
+            return
         node_of = {cpu.number: cpu.node for cpu in at.facts.cpus}
         of_card = {number: nic for nic in at.facts.nics for number in nic.interrupts}
         for name, number in numbers(at.facts.interrupts).items():
