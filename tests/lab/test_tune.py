@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from hftctl.tuning.state import FOLDER as STATE
+from tests.lab.machine_state import kept
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 ROOT = Path(__file__).parents[2]
@@ -26,14 +27,29 @@ HARMLESS = re.compile(r'"/dev/(?:null|tty)"|"/proc/self/|SOCK_|pipe')
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="needs root and unshare")
 def test_a_real_kernel_is_tuned_and_put_back() -> None:
     command = ["unshare", "--net", "--mount", "--propagation", "private", sys.executable, "-m", "tests.lab.tune_host"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    with kept() as moved:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=200)
     with suppress(OSError):
         Path(STATE).rmdir()  # where it was not there before: something has to be there to mount a private one on
     assert done.returncode == 0, done.stdout + done.stderr
+    assert moved == [], "the revert had put everything back"
     seen = json.loads(done.stdout)
-    assert seen["sysctl"][0]["differing"] == seen["sysctl"][0]["changed"]
+    for (cycle,) in (seen["sysctl"], seen["machine"]):
+        assert cycle["again"] == "unchanged"
+        assert len(cycle["differing"]) == len(cycle["changed"]) - len(cycle["unchangeable"]) > 0
+    changed = seen["machine"][0]["changed"]
+    for place in (
+        "kernel:/sys/devices/virtual/workqueue/cpumask",
+        "kernel:/proc/irq/default_smp_affinity",
+        "interrupt:virtio",
+    ):
+        assert any(subject.startswith(place) for subject in changed), place
     assert -9 in seen["kills"][0]["ends"]
-    assert {one["what"]: one["got"] for one in seen["places"]}["node0/2048"]["pages"] >= 16
+    places = {one["what"]: one["got"] for one in seen["places"]}
+    print(places)
+    assert places["node0/2048"]["pages"] >= 16
+    assert isinstance(places["node0/1048576"], dict) or "granted" in places["node0/1048576"]
+    assert places["tap0/coalescing"]["rx_frames"] == 5
 
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")

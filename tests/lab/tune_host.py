@@ -1,7 +1,8 @@
 """Tuning for real, on this machine's own kernel, in namespaces of its own: `unshare --net --mount python -m tests.lab.tune_host`.
 
-/etc and what hftctl keeps are copies in memory; of /proc/sys only the network namespace's own values can be reached. Prints
-one JSON document of what was seen, and ends with 1 when something is not as it was.
+/etc and what hftctl keeps are copies in memory; of /proc/sys only the network namespace's own values can be reached. Memory,
+work queues and interrupts are the machine's own, for the seconds between an apply and its revert. Prints one JSON document
+of what was seen, and ends with 1 when something is not as it was.
 """
 
 from __future__ import annotations
@@ -16,21 +17,28 @@ import time
 from pathlib import Path
 from typing import Any
 
+from hftctl.errors import HftctlError
 from hftctl.tuning.host import Host
 from hftctl.tuning.places.ethtool import Ethtool
-from hftctl.tuning.places.interrupt import Interrupt
 from hftctl.tuning.places.kernel_value import KernelValue
 from hftctl.tuning.places.pages import HugePages
+from tests.lab.machine_state import differing, snapshot
 
 HFTCTL = [sys.executable, "-m", "hftctl", "tune"]
 KILLS = 8
 COPIED = ("osrelease", "hostname", "arch", "random/boot_id")
-KHUGEPAGED = "/sys/kernel/mm/transparent_hugepage/khugepaged/defrag"
+THP = "/sys/kernel/mm/transparent_hugepage"
+CHOICES = {
+    f"{THP}/enabled": ("always", "never"),
+    f"{THP}/defrag": ("defer", "never"),
+    f"{THP}/khugepaged/defrag": ("0", "1"),
+}
+MACHINE_KNOBS = ("transparent-huge-pages", "same-page-merging", "workqueues", "interrupts")
 
 
 def main() -> int:
     _private()
-    seen: dict[str, Any] = {"sysctl": _sysctl(), "kills": _kills(), "places": _places()}
+    seen: dict[str, Any] = {"sysctl": _sysctl(), "machine": _machine(), "kills": _kills(), "places": _places()}
     sys.stdout.write(json.dumps(seen, indent=1) + "\n")
     return 0 if all(one["as_before"] for part in seen.values() for one in part) else 1
 
@@ -56,30 +64,47 @@ def _private() -> None:
     ):
         _run("mount", "--bind", str(work / source), target)
     _run("ip", "link", "set", "lo", "up")
-    _run("ip", "link", "add", "first0", "type", "veth", "peer", "name", "second0")
+    queues = ("numrxqueues", "2", "numtxqueues", "2")
+    _run("ip", "link", "add", "first0", *queues, "type", "veth", "peer", "name", "second0", *queues)
+    _run("ip", "tuntap", "add", "dev", "tap0", "mode", "tap")
 
 
 def _sysctl() -> list[dict[str, Any]]:
-    before = _snapshot()
-    planned = json.loads(_tune("plan", "latency", "--only", "sysctl", "-o", "json", expect=3))
-    applied = json.loads(_tune("apply", "latency", "--only", "sysctl", "--yes", "-o", "json"))
-    after = _snapshot()
-    _tune("verify")
-    _tune("plan", expect=0)
-    _tune("revert", "--yes")
-    return [
-        {
-            "what": "apply and revert of the sysctls of a network namespace",
-            "planned": planned["pending"],
-            "changed": len(applied["changes"]),
-            "differing": len(_differing(before, after)),
-            "as_before": _snapshot() == before,
-        }
-    ]
+    return [_cycle("the sysctls of a network namespace", ("sysctl",))]
+
+
+def _machine() -> list[dict[str, Any]]:
+    """What belongs to the whole machine: each interrupt, the masks of work queues, how memory is glued together."""
+    return [_cycle("memory, work queues and interrupts of the machine", MACHINE_KNOBS)]
+
+
+def _cycle(what: str, knobs: tuple[str, ...]) -> dict[str, Any]:
+    """plan, apply, verify, an apply that finds nothing to do, revert: by the commands themselves."""
+    only = [word for knob in knobs for word in ("--only", knob)]
+    before = snapshot()
+    planned = json.loads(_tune("plan", "latency", *only, "-o", "json", expect=3))
+    try:
+        applied = json.loads(_tune("apply", "latency", *only, "--yes", "-o", "json"))
+        after = snapshot()
+        verified = json.loads(_tune("verify", "-o", "json"))
+        _tune("plan", expect=0)
+        again = json.loads(_tune("apply", "--yes", "-o", "json"))
+    finally:
+        _tune("revert", "--yes")
+    return {
+        "what": f"apply and revert of {what}",
+        "planned": planned["pending"],
+        "changed": [change["subject"] for change in applied["changes"]],
+        "unchangeable": [one["subject"] for one in verified["verdicts"] if one["answer"] == "unsupported"],
+        "differing": differing(before, after),
+        "again": again["result"],
+        "as_before": not (left := differing(before, snapshot())),
+        "left": left,
+    }
 
 
 def _kills() -> list[dict[str, Any]]:
-    before, chance, ends = _snapshot(), random.Random(7), []
+    before, chance, ends = snapshot(), random.Random(7), []
     left: list[str] = []
     for _ in range(KILLS):
         process = subprocess.Popen([*HFTCTL, "apply", "latency", "--only", "sysctl", "--yes"], stdout=-3, stderr=-3)
@@ -87,37 +112,43 @@ def _kills() -> list[dict[str, Any]]:
         process.kill()
         ends.append(process.wait())
         _tune("revert", "--yes")
-        if left := _differing(before, _snapshot()):
+        if left := differing(before, snapshot()):
             break
     return [{"what": "SIGKILL in an apply, then a revert", "ends": ends, "left": left, "as_before": not left}]
 
 
 def _places() -> list[dict[str, Any]]:
     host = Host()
-    pages, values, cards, lines = HugePages(), KernelValue(), Ethtool(), Interrupt()
-    seen = []
-    for where, more in (("node0/2048", 16), ("node0/1048576", 1)):
-        had = pages.read(host, where)
-        if had is None:
-            continue
-        wanted = {"pages": had["pages"] + more}
-        try:
-            pages.write(host, where, wanted, had)
-            result = pages.read(host, where)
-        except Exception as error:  # a short grant is an answer too
-            result = str(error)
-        pages.write(host, where, had, pages.read(host, where))
-        seen.append({"what": where, "wanted": wanted, "got": result, "as_before": pages.read(host, where) == had})
-    seen.append(_there_and_back(values, host, KHUGEPAGED, {"value": "0"}))
-    for name in ("virtio0-inflate", "virtio0-deflate"):
-        if lines.read(host, name) is not None:
-            seen.append(_there_and_back(lines, host, name, {"cpus": "0"}))
-    offloads = cards.read(host, "first0/offloads")
+    values, cards = KernelValue(), Ethtool()
+    seen = [_pages(host, where, more) for where, more in (("node0/2048", 16), ("node0/1048576", 1))]
+    for path, choices in CHOICES.items():
+        had = values.read(host, path)
+        wanted = next({"value": one} for one in choices if had != {"value": one})
+        seen.append(_there_and_back(values, host, path, wanted))
+    offloads, channels = cards.read(host, "first0/offloads"), cards.read(host, "first0/channels")
     seen.append(_there_and_back(cards, host, "first0/offloads", {**offloads, "gro": 1 - offloads["gro"]}))
-    channels = cards.read(host, "first0/channels")
-    seen.append({"what": "first0/channels", "got": channels, "as_before": channels is not None})
-    seen.append({"what": "first0/coalescing", "got": cards.read(host, "first0/coalescing"), "as_before": True})
+    seen.append(_there_and_back(cards, host, "first0/channels", {**channels, "rx": 3 - channels["rx"]}))
+    coalescing = cards.read(host, "tap0/coalescing")
+    seen.append(_there_and_back(cards, host, "tap0/coalescing", {**coalescing, "rx_frames": 5}))
+    # A driver without coalescing is told from one that has it.
+    refused = cards.read(host, "first0/coalescing")
+    seen.append({"what": "first0/coalescing", "got": refused, "as_before": refused is None})
     return seen
+
+
+def _pages(host: Host, where: str, more: int) -> dict[str, Any]:
+    pages = HugePages()
+    had = pages.read(host, where)
+    if had is None:
+        return {"what": where, "got": "this kernel has none of that size", "as_before": True}
+    wanted, result = {"pages": had["pages"] + more}, ""
+    try:
+        pages.write(host, where, wanted, had)
+    except HftctlError as error:  # a short grant is an answer too
+        result = str(error)
+    got = pages.read(host, where)
+    pages.write(host, where, had, got)
+    return {"what": where, "wanted": wanted, "got": result or got, "as_before": pages.read(host, where) == had}
 
 
 def _there_and_back(kind: Any, host: Host, where: str, wanted: dict[str, Any]) -> dict[str, Any]:
@@ -126,25 +157,6 @@ def _there_and_back(kind: Any, host: Host, where: str, wanted: dict[str, Any]) -
     got = kind.read(host, where)
     kind.write(host, where, had, got)
     return {"what": where, "wanted": wanted, "got": got, "as_before": got == wanted and kind.read(host, where) == had}
-
-
-def _snapshot() -> dict[str, bytes]:
-    """Every value of the network namespace, every file of /etc."""
-    found: dict[str, bytes] = {}
-    for top in ("/proc/sys/net", "/etc"):
-        for folder, _, files in os.walk(top):
-            for name in files:
-                path = Path(folder, name)
-                try:
-                    content = str(path.readlink()).encode() if path.is_symlink() else path.read_bytes()
-                    found[str(path)] = oct(path.lstat().st_mode).encode() + content
-                except OSError as error:
-                    found[str(path)] = str(error.errno).encode()
-    return {path: data for path, data in found.items() if not path.endswith(("/route/flush", "nf_conntrack_count"))}
-
-
-def _differing(before: dict[str, bytes], after: dict[str, bytes]) -> list[str]:
-    return sorted(path for path in {*before, *after} if before.get(path) != after.get(path))
 
 
 def _tune(*words: str, expect: int = 0) -> str:
