@@ -25,7 +25,7 @@ from tests.hftctl.tuning.driving import apply
 from tests.hftctl.tuning.machines import MACHINES
 from tests.hftctl.tuning.trees import build
 
-TARGET_S = 1.0
+TARGET_S, GENEROUS_S = 1.0, 2.0
 LARGE, PROFILE = "amd-two-socket", "latency"
 SHOW = [sys.executable, "-m", "hftctl", "tune", "show", "-o", "json"]
 
@@ -34,10 +34,11 @@ def main() -> int:
     parser = options("tune_show", "How long `hftctl tune show` takes.")
     parser.add_argument("--runs", type=int, default=9, help="of each")
     words = parser.parse_args()
-    return guarded(lambda: finish(measure(3 if words.short else words.runs), as_json=words.json))
+    runs, target_s = (3, GENEROUS_S) if words.short else (words.runs, TARGET_S)
+    return guarded(lambda: finish(measure(runs, target_s), as_json=words.json))
 
 
-def measure(runs: int) -> dict[str, object]:
+def measure(runs: int, target_s: float) -> dict[str, object]:
     with tempfile.TemporaryDirectory(prefix="hftctl-bench-") as folder:
         large = build(Path(folder, LARGE), MACHINES[LARGE])
         apply(large, PROFILE)
@@ -59,8 +60,8 @@ def measure(runs: int) -> dict[str, object]:
     return {
         **figures,
         "files": files,
-        "target_s": TARGET_S,
-        "met": figures["this_machine_s"] < TARGET_S and figures["large_host_s"] < TARGET_S,
+        "target_s": target_s,
+        "met": figures["this_machine_s"] < target_s and figures["large_host_s"] < target_s,
         "runs": took,
         "machine": machine(),
     }

@@ -8,7 +8,7 @@ from hftctl.errors import Failed
 from hftctl.plan.actuator import Answer, Readiness
 from hftctl.plan.change import Change, Spec
 from hftctl.tuning.host import Host
-from hftctl.tuning.places.interrupt import Unchangeable
+from hftctl.tuning.places.kind import Unchangeable
 from hftctl.tuning.places.registry import place
 
 

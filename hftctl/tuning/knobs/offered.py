@@ -11,6 +11,8 @@ def kernel(
 ) -> Wish:
     if at.host.read(path) is None:
         return Skipped(path, "this kernel or machine does not offer it", knob)
+    if f"kernel:{path}" in at.unchangeable:
+        return Skipped(path, "it was refused when it was tried: its driver cannot do it", knob)
     if at.host.read_only(path):
         return Skipped(path, "it is read-only here: another namespace, or the machine below, decides", knob)
     return Setting(

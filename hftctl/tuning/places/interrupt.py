@@ -16,12 +16,9 @@ from hftctl.tuning.facts.kernel import interrupts
 from hftctl.tuning.host import Host
 from hftctl.tuning.places import as_kernel
 from hftctl.tuning.places.kernel_value import reason, write_once
+from hftctl.tuning.places.kind import Unchangeable
 
 MANAGED = {errno.EIO, errno.EPERM}
-
-
-class Unchangeable(Failed):
-    """The kernel keeps this one to itself. Not a reason to take everything else back."""
 
 
 class Interrupt:

@@ -15,6 +15,7 @@ from hftctl.plan.change import Spec
 from hftctl.tuning import cpu_list
 from hftctl.tuning.host import Host
 from hftctl.tuning.places import as_kernel
+from hftctl.tuning.places.kind import Unchangeable
 
 REASONS = {
     errno.EINVAL: "the kernel does not take that value",
@@ -22,6 +23,7 @@ REASONS = {
     errno.EACCES: "it is read-only here",
     errno.EPERM: "the kernel keeps it to itself",
     errno.EROFS: "it is mounted read-only here",
+    errno.EOPNOTSUPP: "its driver cannot do it",
     errno.EBUSY: "the kernel is busy with it",
 }
 
@@ -42,7 +44,8 @@ class KernelValue:
             else:
                 as_kernel.take(host, where, str(spec["value"]))
         except OSError as error:
-            raise Failed(f"cannot set {where} to {spec['value']!r}: {reason(error)}") from error
+            said = f"cannot set {where} to {spec['value']!r}: {reason(error)}"
+            raise (Unchangeable if error.errno == errno.EOPNOTSUPP else Failed)(said) from error
 
     def settle(self, host: Host, where: str) -> None:
         as_kernel.settle(host, where)

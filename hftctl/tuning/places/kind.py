@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from hftctl.errors import Failed
 from hftctl.plan.change import Spec
 from hftctl.tuning.host import Host
+
+
+class Unchangeable(Failed):
+    """The kernel or a driver keeps this one to itself. Not a reason to take everything else back."""
 
 
 class Kind(Protocol):

@@ -254,6 +254,28 @@ def test_interrupts_that_the_kernel_manages_are_left_and_not_tried_again(
     assert revert(small).result == "ready"
 
 
+def test_what_a_driver_cannot_do_is_left_and_not_tried_again(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a kernel answers for a card whose driver has no NAPI to make threads for."""
+    take, tried = as_kernel.take, []
+
+    def without(host, where, value):
+        if where.endswith("eno1/threaded"):
+            tried.append(value)
+            raise OSError(95, "Operation not supported", where)
+        take(host, where, value)
+
+    monkeypatch.setattr(as_kernel, "take", without)
+    before = snapshot(small)
+    assert apply(small, "throughput").result == "ready"
+    assert plan(small).plan.pending == ()
+    assert len(tried) == 1
+    assert read(small, "sys/class/net/ens2f0/threaded") == "1\n"
+    left = [one.subject for one in verify(small).verdicts if one.answer == "unsupported"]
+    assert left == ["kernel:/sys/class/net/eno1/threaded"]
+    assert revert(small).result == "ready"
+    assert snapshot(small) == before
+
+
 def test_values_of_memory_that_a_boot_set_anew_are_not_called_an_edit(small: Path) -> None:
     apply(small, "latency")
     (small / "proc/sys/kernel/random/boot_id").write_text("99999999-2222-3333-4444-555555555555\n")
