@@ -291,7 +291,7 @@ class Profile(Section):
         ge=0,
         le=64,
         description="of them those that take requests, the others stand by for when these fail; 0: half as many as the machine "
-        "has processors, since more of them slow each other down",
+        "has processors, at least two, since more of them slow each other down",
     )
     partitions: list[Partition] = Field(
         default=[Partition(ranges=["0-9", "A-Z"])],

@@ -218,9 +218,10 @@ def in_turn(profile: Mapping[str, Any], processors: int) -> int:
     """How many gateways take requests while none of them fails. Releases from before there was a choice used all of them.
 
     An order costs engine, nginx and persister together about what it costs a gateway, so half of the processors are the gateways'.
-    More processes than that share the same ones: each wakes for a single request, where fewer answer a dozen per wake-up.
+    More processes than that share the same ones: each wakes for a single request, where fewer answer a dozen per wake-up. Two at
+    least: one that hangs holds up half of the requests then, and not all.
     """
-    wanted = int(profile.get("gateways_in_turn", profile["gateways"])) or max(1, processors // 2)
+    wanted = int(profile.get("gateways_in_turn", profile["gateways"])) or max(2, processors // 2)
     return min(wanted, int(profile["gateways"]))
 
 
