@@ -8,13 +8,16 @@ from hftctl.plan.change import Op, State
 from hftctl.plan.diff import diff
 from hftctl.targets.base import Drift
 
-EDITED = "edited"  # of an observed spec: files that are not as they were written
+# Of an observed spec, and of no other: what a person did to it since.
+EDITED = "edited"  # files that are not as they were written
+AWAY = "away"  # it is there and out of reach: paused, or without its network
+MARKS = frozenset({EDITED, AWAY})
 
 
 def differing(desired: State, observed: State, start: str) -> Iterator[Drift]:
-    """`start`: the command that mends it. Files that were edited are left to whoever can show their lines."""
+    """`start`: the command that mends it. What a person did is left to whoever can show more of it."""
     for change in diff(desired, observed).pending:
-        before = {key: value for key, value in (change.before or {}).items() if key != EDITED}
+        before = {key: value for key, value in (change.before or {}).items() if key not in MARKS}
         if before == change.after:
             continue
         if change.op is Op.CREATE:

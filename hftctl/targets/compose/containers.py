@@ -112,6 +112,11 @@ class Containers:
             except Missing:
                 return
 
+    def connect(self, one: str, subject: str, network: str) -> None:
+        """Back to the network that it was made in."""
+        with saying(f"connect {subject} to {network}"):
+            self.api.connect_container_to_network(one, network, aliases=[subject])
+
     def rename(self, one: str, name: str) -> None:
         self.take_away(name, other_than=one)
         with saying(f"rename a container to {name}"):

@@ -40,7 +40,7 @@ from hftctl.targets.compose.containers import STARTED, Containers, Found
 from hftctl.targets.compose.keeper import no_image
 from hftctl.targets.compose.replacement import Replacement
 from hftctl.targets.compose.store import Store, StoredJournal
-from hftctl.targets.differing import EDITED
+from hftctl.targets.differing import AWAY, MARKS
 from hftctl.targets.local import history, nginx
 from hftctl.targets.local import services as settings
 from hftctl.targets.local.credentials import OPERATOR
@@ -148,7 +148,7 @@ class ComposeTarget:
         if change.op is Op.DELETE or change.after is None:
             replacement.away(change.subject)
             return
-        spec = {key: value for key, value in change.after.items() if key != EDITED}
+        spec = {key: value for key, value in change.after.items() if key not in MARKS}
         reload = change.subject == "nginx" and self._reloads(spec, change)
         with self.store.writer() as keeper:
             for name, content in components.rendered(change.subject, spec)[1].items():
@@ -166,7 +166,7 @@ class ComposeTarget:
         """Whether the nginx that runs takes this by loading its configuration anew."""
         there = self.containers.serving().get("nginx")
         same = there is not None and there.state == "running" and there.labels[names.DIGEST] == components.digest(spec)
-        return same and change.op is not Op.RESTART
+        return same and change.op is not Op.RESTART and AWAY not in (change.before or {})
 
     def _check_nginx(self, content: bytes, keeper: Any) -> None:
         """Before it replaces the one that works: nginx keeps silent about a bad file until its next start."""

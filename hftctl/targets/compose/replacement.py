@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from hftctl.errors import Failed
 from hftctl.plan.actuator import Answer, Readiness
 from hftctl.plan.change import Change, Op, Spec
-from hftctl.targets.compose import components, names
+from hftctl.targets.compose import components, names, readiness
 from hftctl.targets.compose.containers import LIVING, STARTED, Containers, Found
 from hftctl.targets.differing import EDITED
 
@@ -80,6 +80,9 @@ class Replacement:
                 self._leave(one)
 
     def _bring_up(self, one: Found) -> None:
+        network = one.spec["container"]["HostConfig"].get("NetworkMode", "none")
+        if network != "none" and network not in one.networks:
+            self._containers.connect(one.id, one.subject, network)
         if one.state == "paused":
             self._containers.api.unpause(one.id)
         if one.state not in STARTED:
@@ -112,7 +115,7 @@ class Replacement:
             if now.answer is Answer.FAILED:
                 return now.message
             if time.monotonic() >= deadline:
-                said = " | ".join(self._containers.last_lines(one, 3)[-3:])
+                said = readiness.last_words(self._containers, found) if found is not None else ""
                 return f"not ready after {self._timeout_s:g} s: {now.message}{f'; it said: {said}' if said else ''}"
             time.sleep(POLL_S)
 

@@ -11,7 +11,7 @@ from hftctl.targets.base import ComponentStatus
 from hftctl.targets.compose import components, names
 from hftctl.targets.compose.containers import STARTED, Containers, Found
 from hftctl.targets.compose.store import Store
-from hftctl.targets.differing import EDITED
+from hftctl.targets.differing import AWAY, EDITED
 
 LOADED = "state/nginx.spec.json"  # what nginx loaded last: it takes a new configuration without a new container
 
@@ -35,7 +35,8 @@ def observe(containers: Containers, store: Store, cluster: str) -> State:
         if one.state not in STARTED:
             continue
         spec = loaded(store, one) if components.reloadable(one.spec) else one.spec
-        found[subject] = {**spec, EDITED: changed} if (changed := edited(subject, spec, written)) else spec
+        marks = {EDITED: edited(subject, spec, written), AWAY: away(one)}
+        found[subject] = {**spec, **{mark: value for mark, value in marks.items() if value}}
     return {subject: found[subject] for subject in components.order(found)}
 
 
@@ -44,6 +45,14 @@ def loaded(store: Store, one: Found) -> Spec:
     text = store.read(LOADED)
     spec: Spec = json.loads(text) if text else one.spec
     return spec if components.digest(spec) == one.labels[names.DIGEST] else one.spec
+
+
+def away(one: Found) -> str:
+    """What keeps one that is there from its work, and a start takes away."""
+    network = one.spec["container"]["HostConfig"].get("NetworkMode", "none")
+    if one.state == "paused":
+        return "paused"
+    return "" if network == "none" or network in one.networks else f"cut off from {network}"
 
 
 def edited(subject: str, spec: Spec, written: Mapping[str, bytes]) -> list[str]:

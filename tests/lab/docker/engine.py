@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,9 +44,10 @@ class Engine:
         return subprocess.run(["docker", *words], env={**os.environ, **self.env}, text=True, check=check,
                               capture_output=True, **more)  # type: ignore[call-overload,no-any-return] # fmt: skip
 
-    def restart(self, how: int = signal.SIGTERM) -> None:
-        """As an upgrade of Docker, or its crash, does it."""
+    def restart(self, how: int = signal.SIGTERM, meanwhile: Callable[[], object] = lambda: None) -> None:
+        """As an upgrade of Docker, or its crash, does it; `meanwhile` there is none."""
         _end(self.dockerd, how)
+        meanwhile()
         self.dockerd = _start(self.run, self.env)
 
 

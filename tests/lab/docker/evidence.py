@@ -7,7 +7,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
+
 from tests.faults.evidence import Evidence, gather
+from tests.faults.history import check
 from tests.lab.docker.packages import CACHE
 from tests.lab.docker.scene import Scene
 
@@ -33,3 +36,31 @@ def of(scene: Scene, folder: Path) -> Evidence:
     postgres = {"host": address, "port": 5432, "database": "hft", "user": "hft"}
     (place / "config" / "gateway-1.json").write_text(json.dumps({"postgres": postgres}))
     return gather(Copied(place, scene.http))  # type: ignore[arg-type]
+
+
+@dataclass
+class Judged:
+    """All that clients of a deployment were ever told, against its journal, its database and its book."""
+
+    verdict: str
+    counts: dict[str, int]
+    rows: int
+    problems: list[str]
+
+    @property
+    def good(self) -> bool:
+        return self.verdict == "valid" and not self.problems
+
+    def __str__(self) -> str:
+        return f"**{self.verdict}** {self.counts}; {self.rows} rows compared, {len(self.problems)} problems"
+
+
+def judge(scene: Scene, folder: Path) -> Judged:
+    try:
+        evidence = of(scene, folder)
+    except (OSError, psycopg.Error) as error:
+        return Judged("unknown", {}, 0, [f"what stands cannot be read: {error}"])
+    verdict = check(scene.history, evidence.truth, incomplete=evidence.incomplete)
+    return Judged(
+        verdict.name, verdict.counts, evidence.rows, [*verdict.broken, *verdict.incomplete, *evidence.problems]
+    )

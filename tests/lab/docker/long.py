@@ -1,9 +1,10 @@
 """The Compose target in its long form; writes a report.
 
-    python -m tests.lab.docker.long [--deploys 20] [--clients 40] [--kills 0] [--health-seconds 60] [--report FILE]
+    python -m tests.lab.docker.long [--parts outages,kills,...] [--deploys 20] [--clients 40] [--every 1] [--restarts 3]
+        [--health-seconds 60] [--report FILE]
 
-Deploys in a row under clients, some of them bad releases; then hftctl killed around every write to the journal of a deploy, a
-scale and a rollback (`--kills N` stops after the first N boundaries of each; 0: all).
+Deploys in a row under clients, three of them bad releases; hftctl killed at every write to the journal of a deploy, a scale and a
+rollback (`--every N`: at every nth); and what happens around a stack: networks, pauses, full disks, restarts of Docker.
 """
 
 from __future__ import annotations
@@ -11,121 +12,78 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from hftctl.operations.build import build_image
 from hftctl.profile.load import load
-from tests.faults.history import check
+from tests.faults.conditions import Conditions
+from tests.lab.docker import bad, boundaries, deploys, outages, report
 from tests.lab.docker.engine import engine
-from tests.lab.docker.evidence import of
+from tests.lab.docker.evidence import judge
 from tests.lab.docker.health import CLIENTS, under_load
 from tests.lab.docker.images import CA_BUNDLE, PIP_CONFIG, make
-from tests.lab.docker.kills import killed
 from tests.lab.docker.linters import checkov, hadolint
-from tests.lab.docker.scene import ROOT, Lab, Scene
-from tests.lab.docker.watch import failures, traded
+from tests.lab.docker.scene import ROOT, Lab
+from tests.lab.docker.watch import traded
 
 SETTINGS = "gateways: 2\nrollout:\n  timeout_s: 180\n"
-BAD = {
-    "refuses to start": ("engine:\n  max_live_orders: 4096\n", "max_live_orders"),
-    "crashes at start": (
-        "engine:\n  implementation: cython\n  segment_bytes: 1048576\n  client_ids_max: 268435456\n",
-        "engine-0",
-    ),
-}
+FEW_CLIENTS, PAUSE_S = 8, 0.05
+HEALTH_S_MAX = 1.0
+Found = tuple[list[str], bool]  # lines of the report, and whether all was well
 
 
-def deploys(scene: Scene, count: int, clients: int, folder: Path) -> list[str]:
-    """Every fifth release is bad, and reverts."""
-
-    def good(number: int) -> Callable[[], dict[str, Any]]:
-        level = ("info", "warning", "debug")[number % 3]
-        return lambda: scene.deploy(SETTINGS + f"log_level: {level}\nmax_latency_us: {200 + number}\n")
-
-    def bad(settings: str, cause: str) -> Callable[[], dict[str, Any]]:
-        def run() -> dict[str, Any]:
-            error = scene.deploy(SETTINGS + settings, expect=(1,))
-            assert cause in error["message"].splitlines()[0], error["message"]
-            rollout: dict[str, Any] = error["rollout"]
-            return rollout
-
-        return run
-
-    kinds = list(BAD.items())
-    changes = []
-    for number in range(1, count + 1):
-        if number % 5 == 0:
-            name, (settings, cause) = kinds[number // 5 % len(kinds)]
-            changes.append((f"{number}: bad, {name}", bad(settings, cause)))
-        else:
-            changes.append((f"{number}", good(number)))
-    started = time.monotonic()
-    results, crowd = asyncio.run(traded(scene, changes, traders=clients))
-    took_s = time.monotonic() - started
-    failed = failures(crowd)
-    evidence = of(scene, folder)
-    verdict = check(crowd.history, evidence.truth, incomplete=evidence.incomplete)
-    ends = [result["result"] for result in results.values()]
-    pauses = [ms for result in results.values() for name, ms in result["pauses"].items() if name.startswith("engine")]
-    lines = [
-        f"## {count} deploys in a row under {clients} clients", "",
-        f"{took_s:.0f} s, {len(crowd.history)} requests, **{len(failed)} failed**; {ends.count('ready')} ready, {ends.count('reverted')} "
-        f"reverted by themselves. History of orders: **{verdict.name}** {verdict.counts}; {evidence.rows} rows compared, "
-        f"{len(evidence.problems)} differ.", "",
-        f"The engine was away for {min(pauses, default=0):.0f} to {max(pauses, default=0):.0f} ms; what came meanwhile waited.", "",
-        *[f"- {line}" for line in [*failed[:20], *verdict.broken[:20], *evidence.problems[:20]]], "",
-        "| release | ended | took s | cause |", "|---|---|---|---|",
-        *[f"| {name} | {one['result']} | {one['duration_s']:.1f} | {one.get('cause', '')[:160]} |" for name, one in results.items()],
-        "",
-    ]  # fmt: skip
-    return lines
+def changed(lab: Lab, folder: Path, count: int, clients: int) -> Found:
+    bad.make_images(lab)
+    scene = lab.scene(folder, "deploys", SETTINGS)
+    try:
+        first = scene.deploy()
+        seen = deploys.deploys(scene, count, clients, folder)
+    finally:
+        scene.destroy()
+    lines = [f"First deploy, images present: ready and proved in {first['duration_s']:.1f} s. Image of our services: "
+             f"{lab.built.size_bytes / 1e6:.0f} MB.", ""]  # fmt: skip
+    return [*lines, *deploys.report_of(seen, clients)], seen.good
 
 
-def kills(scene: Scene, most: int) -> list[str]:
-    rows, worst_s = [], 0.0
-    verbs: dict[str, Callable[[int], list[str]]] = {
-        "deploy": lambda n: _changed(scene, n),
-        "scale": lambda n: ["scale", f"gateway={1 + n % 2}", "-p", scene.name, "--yes"],
-        "rollback": lambda _n: ["rollback", "-p", scene.name, "--yes"],
-    }
-    turn = 0
-    for verb, words in verbs.items():
-        number, done, good = 1, 0, 0
-        while not most or number <= most:
-            reached = False
-            for when in ("before", "after"):
-                turn += 1
-                seen = killed(scene, number, when, *words(turn))
-                reached |= seen.reached
-                if seen.reached:
-                    done += 1
-                    good += seen.whole
-                    worst_s = max(worst_s, seen.next_s)
-            if not reached:
-                break
-            number += 1
-        rows.append(f"| {verb} | {done} | {good} |")
-    return [
-        "## kill -9 of hftctl around every write to the journal", "",
-        f"The next `hftctl rollout continue` took at most {worst_s:.1f} s, its wait for the lock included; nobody unlocked anything.", "",
-        "| verb | kills | ended at exactly one revision |", "|---|---|---|", *rows, "",
-    ]  # fmt: skip
+def killed(lab: Lab, folder: Path, every: int) -> Found:
+    scene = lab.scene(folder, "kills", SETTINGS)
+    seen: list[boundaries.Kill] = []
+
+    def sweep() -> dict[str, Any]:
+        seen.extend(boundaries.sweep(scene, every, lambda kill: print(kill, file=sys.stderr, flush=True)))
+        return {}
+
+    began = time.monotonic()
+    try:
+        scene.deploy()
+        asyncio.run(traded(scene, [("kills", sweep)], traders=FEW_CLIENTS, pause_s=PAUSE_S))
+        judged = judge(scene, folder)
+    finally:
+        scene.destroy()
+    good = judged.good and not any(kill.problems for kill in seen)
+    return boundaries.report_of(seen, judged, time.monotonic() - began), good
 
 
-def _changed(scene: Scene, turn: int) -> list[str]:
-    scene.want(SETTINGS + f"max_latency_us: {300 + turn}\n")
-    return ["deploy", str(scene.profile), "--yes"]
+def around(lab: Lab, folder: Path, restarts: int) -> Found:
+    scene = lab.scene(folder, "outages", SETTINGS)
+    with outages.limited_volume(folder, lab.engine, scene.name) as place:
+        try:
+            scene.deploy()
+            seen = outages.outages(scene, place, folder, restarts, FEW_CLIENTS)
+        finally:
+            scene.destroy()
+    return outages.report_of(seen, FEW_CLIENTS), seen.good
 
 
-def health(lab: Lab, folder: Path, seconds: int) -> list[str]:
+def health(lab: Lab, folder: Path, seconds: int) -> Found:
     """With the limits of both profiles."""
-    rows = []
+    rows, good = [], True
     for name in ("compose", "stage1"):
         scene = lab.scene(folder, f"health-{name}", "rollout:\n  timeout_s: 180\n", extends=name)
         try:
@@ -133,57 +91,76 @@ def health(lab: Lab, folder: Path, seconds: int) -> list[str]:
             asked = under_load(scene, seconds)
         finally:
             scene.destroy()
+        good &= not asked.bad and asked.slowest_s < HEALTH_S_MAX
         rows.append(
             f"| {name} | {asked.per_s:,.0f} | {len(asked.seconds)} | {len(asked.bad)} | {asked.slowest_s * 1000:.0f} |"
         )
     return [
-        f"## GET /health for {seconds} s at full load, {CLIENTS} clients", "",
+        f"For {seconds} s with each profile, {CLIENTS} clients.", "",
         "| profile | orders/s | asked | not answered by 200 | slowest ms |", "|---|---|---|---|---|", *rows, "",
-    ]  # fmt: skip
+    ], good  # fmt: skip
 
 
-def lint() -> list[str]:
+def linted() -> Found:
     file = ROOT / "stack/images/Dockerfile"
     found = {"hadolint": hadolint(file), "checkov": checkov(file)}
-    return ["## Linters", "", *[f"- {name}: {text.strip() or 'no finding'}" for name, text in found.items()], ""]
+    lines = [*[f"- {name}: {text.strip() or 'no finding'}" for name, text in found.items()], ""]
+    return lines, not any(text.strip() for text in found.values())
+
+
+PARTS = {
+    "outages": "What happens around it",
+    "kills": "kill -9 of hftctl at every journal boundary",
+    "deploys": "Deploys in a row under clients",
+    "health": "GET /health at full load",
+    "linters": "Linters",
+}
+
+
+def _tried(part: Callable[[], Found]) -> Found:
+    """One that breaks off is told, and does not take the others along."""
+    try:
+        return part()
+    except Exception:
+        said = traceback.format_exc()
+        print(said, file=sys.stderr, flush=True)
+        return ["It broke off.", "", "```", *said.strip().splitlines(), "```", ""], False
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--deploys", type=int, default=20)
     parser.add_argument("--clients", type=int, default=40)
-    parser.add_argument("--kills", type=int, default=0)
+    parser.add_argument(
+        "--every", type=int, default=1, help="of each verb's boundaries the first, every nth, and the last"
+    )
+    parser.add_argument("--restarts", type=int, default=3, help="of dockerd, in each of two ways")
     parser.add_argument("--health-seconds", type=int, default=60)
     parser.add_argument("--report", type=Path)
     options = parser.parse_args()
-    with engine() as started, tempfile.TemporaryDirectory(prefix="hftctl-long-") as folder:
-        os.environ |= {**started.env, "HFTCTL_HOME": folder}
-        images = make(started)
+    command = " ".join(["python -m tests.lab.docker.long", *sys.argv[1:]])
+    well: list[bool] = []
+    with engine() as started, tempfile.TemporaryDirectory(prefix="hftctl-long-") as home:
+        os.environ |= {**started.env, "HFTCTL_HOME": home}
+        images, folder = make(started), Path(home)
         wanted = {**load("compose").values["images"], "base": images.base}
-        built = build_image(wanted, ca_bundle=CA_BUNDLE, pip_config=PIP_CONFIG)
-        lab = Lab(started, images, built)
-        scene = lab.scene(Path(folder), "long", SETTINGS)
-        try:
-            first = scene.deploy()
-            commit = subprocess.run(
-                ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
-            )
-            text = [
-                "# The stack on Docker", "",
-                f"`{' '.join(['python -m tests.lab.docker.long', *sys.argv[1:]])}`, commit {commit.stdout.strip()}, "
-                f"{time.strftime('%Y-%m-%d', time.gmtime())}, {os.cpu_count()} cores that others used too.", "",
-                f"First deploy, images present: ready and proved in {first['duration_s']:.1f} s. Image of our services: "
-                f"{built.size_bytes / 1e6:.0f} MB.", "",
-                *(deploys(scene, options.deploys, options.clients, Path(folder)) if options.deploys else []),
-                *kills(scene, options.kills), *lint(),
-            ]  # fmt: skip
-        finally:
-            scene.destroy()
-        text += health(lab, Path(folder), options.health_seconds) if options.health_seconds else []
-    if options.report:
-        options.report.write_text("\n".join(text))
-    print("\n".join(text))
-    return 0
+        lab = Lab(started, images, build_image(wanted, ca_bundle=CA_BUNDLE, pip_config=PIP_CONFIG))
+        made: dict[str, Callable[[], Found]] = {
+            "outages": lambda: around(lab, folder, options.restarts),
+            "kills": lambda: killed(lab, folder, options.every),
+            "deploys": lambda: changed(lab, folder, options.deploys, options.clients),
+            "health": lambda: health(lab, folder, options.health_seconds),
+            "linters": linted,
+        }
+        for name in options.parts.split(","):
+            conditions = Conditions()
+            lines, good = _tried(made[name])
+            well.append(good)
+            print("\n".join(lines), flush=True)
+            if options.report:
+                report.write(options.report, PARTS, name, report.Part(lines, good, conditions.line(), command))
+    return 0 if all(well) else 10
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hftctl.operations.build import ImageResult
+from tests.faults.history import Operation
 from tests.lab.docker.engine import Engine
 from tests.lab.docker.images import Images
 from tests.ports import free_ports
@@ -50,6 +51,9 @@ class Scene:
     settings: str = ""
     extends: str = "compose"
     home: str = field(default_factory=lambda: os.environ["HFTCTL_HOME"])
+    # Of every client there was: an order in the journal that nobody of them sent is one too many.
+    history: list[Operation] = field(default_factory=list)
+    crowds: int = 0
 
     @property
     def profile(self) -> Path:

@@ -15,10 +15,11 @@ Change = tuple[str, Callable[[], dict[str, Any]]]
 
 
 async def traded(
-    scene: Scene, changes: Sequence[Change], *, traders: int, seed: int = 1
+    scene: Scene, changes: Sequence[Change], *, traders: int, pause_s: float = 0.02
 ) -> tuple[dict[str, Any], Crowd]:
     """Make the changes one after the other, with traders at the door from before the first until after the last."""
-    crowd = Crowd(scene.http, seed, pause_s=0.02)
+    scene.crowds += 1  # no two of them use the same ids
+    crowd = Crowd(scene.http, scene.crowds, pause_s=pause_s)
     results: dict[str, Any] = {}
     async with asyncio.TaskGroup() as group:
         group.create_task(crowd.run(traders))
@@ -29,6 +30,7 @@ async def traded(
                 await asyncio.sleep(SETTLE_S)
         finally:
             crowd.stopping = True
+    scene.history += crowd.history
     return results, crowd
 
 
