@@ -48,6 +48,8 @@ def which(name: str | None) -> str:
     if name is not None and paths.check_name(name) in paths.deployments():
         return name
     standing = find_deployments()
+    if name not in standing if name is not None else not standing:
+        _refuse_silent(name)
     if name is not None:
         if name not in standing:
             listed = f"; there are: {', '.join(standing)}" if standing else "; none stands"
@@ -62,6 +64,18 @@ def which(name: str | None) -> str:
             hint=f"name one: -p {standing[0]}",
         )
     return standing[0]
+
+
+def _refuse_silent(name: str | None) -> None:
+    """What stands on a Docker engine that does not answer is not gone."""
+    from hftctl.targets.compose import discovery
+
+    if why := discovery.silent():
+        wanted = f"'{name}'" if name else "a deployment"
+        raise NotFound(
+            f"cannot find {wanted}: none is in {paths.home()}, and we {why}",
+            hint="start Docker, or choose another one: docker context use NAME, or DOCKER_HOST=...",
+        )
 
 
 def open_standing(name: str | None, *, targets: TargetFactory = open_target) -> Target:

@@ -17,12 +17,25 @@ from hftctl.errors import HftctlError
 from hftctl.targets.compose import names
 
 SOCKET = "unix:///var/run/docker.sock"
-TIMEOUT_S = 2.0
+TIMEOUT_S = 10.0  # a busy engine takes seconds, and "none stands" would be wrong then
+
+
+class Silent(Exception):
+    """The engine that is chosen does not answer: where it is, and why not."""
 
 
 def deployments() -> list[str]:
     """Empty where no engine answers: then none can be worked on either, and whoever names one is told why."""
     return sorted({one["Labels"].get(names.DEPLOYMENT, "") for one in _containers("state")} - {""})
+
+
+def silent() -> str:
+    """Where the engine that is chosen is, and why it does not answer; empty where it does, or there is none."""
+    try:
+        _ask("/version")
+    except Silent as error:
+        return str(error)
+    return ""
 
 
 def kept() -> list[str]:
@@ -40,33 +53,40 @@ def _containers(role: str) -> list[dict[str, Any]]:
 
 
 def _get(path: str) -> Any:
+    try:
+        return _ask(path)
+    except Silent:
+        return None
+
+
+def _ask(path: str) -> Any:
     where = os.environ.get("DOCKER_HOST", "")
     if not where and not _has_context():
         if not Path(SOCKET.removeprefix("unix://")).exists():
             return None
         where = SOCKET
     if where.startswith("unix://"):
-        return _get_unix(where.removeprefix("unix://"), path)
+        return _ask_unix(where, path)
     from hftctl.targets.compose.daemon import connect  # the library takes a quarter of a second to load
 
     try:
         api = connect()
         return api._result(api._get(f"{api.base_url}/v{api._version}{path}"), True)
-    except HftctlError:
-        return None
+    except HftctlError as error:
+        raise Silent(error.message) from error
 
 
-def _get_unix(socket_path: str, path: str) -> Any:
+def _ask_unix(where: str, path: str) -> Any:
     client = http.client.HTTPConnection("docker", timeout=TIMEOUT_S)
     client.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         client.sock.settimeout(TIMEOUT_S)
-        client.sock.connect(socket_path)
+        client.sock.connect(where.removeprefix("unix://"))
         client.request("GET", path)
         answer = client.getresponse()
         return json.loads(answer.read()) if answer.status == 200 else None
-    except (OSError, ValueError, http.client.HTTPException):
-        return None
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise Silent(f"cannot reach a Docker engine at {where}: {getattr(error, 'strerror', None) or error}") from error
     finally:
         client.close()
 

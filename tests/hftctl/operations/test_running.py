@@ -47,6 +47,14 @@ def test_without_a_name_the_only_deployment_is_meant(home, targets):
     assert caught.value.hint == "name one that stands: -p fake"
 
 
+def test_what_may_stand_on_a_docker_engine_that_does_not_answer_is_not_called_gone(home, monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{home}/docker.sock")
+    for name, wanted in (("third", "'third'"), (None, "a deployment")):
+        with pytest.raises(NotFound, match=f"cannot find {wanted}: .* cannot reach a Docker engine") as caught:
+            which(name)
+        assert "start Docker" in caught.value.hint
+
+
 def test_a_stopped_deployment_is_stopped_and_not_failed(targets):
     up(targets)
     assert status(None, targets=targets).state == "ready"
