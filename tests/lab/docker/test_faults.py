@@ -70,14 +70,14 @@ def test_a_gateway_without_its_network_goes_on_taking_orders(scene, tmp_path):
     placed = [one for one in crowd.history if one.op == "place"]
     assert [one.response for one in placed if one.status not in (200, 201, 422)] == []
     evidence = of(scene, tmp_path)
-    verdict = check(crowd.history, evidence.truth, incomplete=evidence.incomplete)
+    verdict = check(scene.history, evidence.truth, incomplete=evidence.incomplete)
     assert (verdict.name, verdict.broken, evidence.problems) == ("valid", [], [])
 
 
 def test_a_restart_of_docker_brings_everything_back(scene, tmp_path):
-    _, crowd = asyncio.run(traded(scene, [("restart", lambda: scene.lab.engine.restart() or {})], traders=4))
+    asyncio.run(traded(scene, [("restart", lambda: scene.lab.engine.restart() or {})], traders=4))
     until(lambda: state(scene) == "ready")
     evidence = of(scene, tmp_path)
-    verdict = check(crowd.history, evidence.truth, incomplete=evidence.incomplete)
+    verdict = check(scene.history, evidence.truth, incomplete=evidence.incomplete)
     assert (verdict.name, verdict.broken, evidence.problems) == ("valid", [], [])
     assert scene.hftctl("drift", "-p", scene.name)["findings"] == []
