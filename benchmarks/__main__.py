@@ -24,6 +24,7 @@ EACH = {  # and what makes it short
     "order_latency": ("--short",),
     "persist": ("--short",),
     "memory": ("--short",),
+    "cache_memory": ("--short",),
 }
 FAILED, BELOW_TARGET = 1, 11
 

@@ -3,10 +3,10 @@
     python -m benchmarks.memory [--minutes 60] [--rate 1500] [--report docs/reports/memory.md] [--json]
 
 Orders and cancels come in an open loop (`stack.traffic.load`), batches of a hundred beside them. Tables, cache and segments are
-smaller than by default, and 1.5 million orders fill them first, so that they are full whatever the machine's speed: Valkey at its
-limit grows on for about a million evictions, until its allocator's fragments are reused. A sixth of the time is warm-up. Each
-component is sampled every ten seconds; it fails (exit code 11) when its own memory grows by more than stated, or is above its
-bound. `ratio` is the largest growth in relation to what is allowed: 1 and less is flat.
+smaller than by default, and 1.5 million orders fill them first, so that they are full whatever the machine's speed. The cache is not:
+above some thousand events a second its news is coalesced, and `benchmarks.cache_memory` asks how it does when it is full. A sixth of the
+time is warm-up. Each component is sampled every ten seconds; it fails (exit code 11) when its own memory grows by more than stated, or
+is above its bound. `ratio` is the largest growth in relation to what is allowed: 1 and less is flat.
 """
 
 from __future__ import annotations

@@ -65,6 +65,7 @@ ROWS: Mapping[str, Row] = {
     "logs": Row("-p {name} --tail 5", (0,), "Logs", raw=True),
     "events": Row("-p {name}", (0,), "Events"),
     "exec": Row("-p {name} engine -- sh -c 'echo out; exit 9'", (9,)),
+    "forward": Row("postgres -p no-such", (13,), "Forward"),
     "order place": Row("AAPL buy 10 190.01 -p {name} --account demo --dry-run", (0,), "Order"),
     "order cancel": Row("0-999999999 -p {name} --dry-run", (0, 13), "Order"),
     "order show": Row("0-999999999 -p {name}", (13,), "Order"),
