@@ -98,7 +98,8 @@ def jumps_of_a_stack() -> dict[str, int]:
     }
 
 
-async def clocks_of_a_stack(jump_s: float) -> list[Case]:
+async def clocks_of_a_stack(jump_s: float, only: tuple[str, ...] = ()) -> list[Case]:
+    """Each jump holds for `jump_s` at least, and past the midnight; `only` names jumps, none: all, and `hftctl load` over three."""
     stack = Stack.make("clocks")
     clock = shim.Clock(stack.folder)
     stack.environment |= clock.environment
@@ -106,13 +107,15 @@ async def clocks_of_a_stack(jump_s: float) -> list[Case]:
 
     async def acts(scene: Scene) -> None:
         nonlocal ahead_s
-        for what, seconds in jumps_of_a_stack().items():
+        jumps = jumps_of_a_stack()
+        for what in only or jumps:
+            seconds = jumps[what]
             ahead_s = max(ahead_s, seconds)
             began = len(scene.crowd.history)
 
             async def jump(case: Case, seconds: int = seconds) -> None:
                 clock.set(seconds)
-                await asyncio.sleep(max(jump_s, 12.0))
+                await asyncio.sleep(max(jump_s, 8.0))  # a midnight is five seconds away
 
             await scene.during(f"clock of the stack {what}", jump)
             await _look(scene, scene.cases[-1], began, ahead_s)
