@@ -136,10 +136,6 @@ class Containers:
             ):
                 raise
 
-    def signal(self, one: str, subject: str, name: str) -> None:
-        with saying(f"send {name} to {subject}"):
-            self.api.kill(one, name)
-
     def run_in(self, one: str, argv: Sequence[str]) -> tuple[int, str]:
         """A command in a running container: its exit code and what it said."""
         with saying(f"run {argv[0]} in a container"):

@@ -49,6 +49,7 @@ RELEASE = "state/release.json"
 CONFIG = "config"
 TIMEOUT_S = 120.0
 NGINX_CHECK = ("nginx", "-t", "-q", "-p", "/srv/hftctl/run/", "-e", "stderr", "-c", "/srv/hftctl/config/nginx.conf.new")
+NGINX_RELOAD = ("sh", "-c", "kill -HUP 1")
 
 
 class ComposeTarget:
@@ -156,7 +157,7 @@ class ComposeTarget:
                     self._check_nginx(content, keeper)
                 keeper.write(f"{CONFIG}/{name}", content)
             if reload:
-                self.containers.signal(self.containers.serving()["nginx"].id, "nginx", "SIGHUP")
+                self._reload_nginx()
             else:
                 replacement.to(change, spec)
             if components.reloadable(spec):
@@ -167,6 +168,13 @@ class ComposeTarget:
         there = self.containers.serving().get("nginx")
         same = there is not None and there.state == "running" and there.labels[names.DIGEST] == components.digest(spec)
         return same and change.op is not Op.RESTART and AWAY not in (change.before or {})
+
+    def _reload_nginx(self) -> None:
+        """From inside: Docker takes a container that it sent any signal for one that was stopped by hand (HasBeenManuallyStopped in
+        moby's daemon/kill.go), and would not start it again after a restart of its own."""
+        code, said = self.containers.run_in(self.containers.serving()["nginx"].id, NGINX_RELOAD)
+        if code:
+            raise Failed(f"nginx did not load its new configuration: {said}")
 
     def _check_nginx(self, content: bytes, keeper: Any) -> None:
         """Before it replaces the one that works: nginx keeps silent about a bad file until its next start."""

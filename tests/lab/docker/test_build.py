@@ -37,6 +37,7 @@ def test_a_rebuild_without_a_change_builds_nothing(scene, lab):
     assert [(image["built"], image["reference"]) for image in done["images"]] == [(False, lab.built.reference)]
 
 
+@pytest.mark.long
 def test_a_pushed_image_comes_back_the_same_by_both_of_its_names(scene, lab, there):
     docker = lab.engine.docker
     done = build(scene, "--push", f"{there.address}/trading", "--tag", "v1")["images"][0]

@@ -66,6 +66,7 @@ def test_a_good_release_is_promoted_and_a_slow_one_taken_back_and_no_request_fai
     assert scene.hftctl("status", "-p", scene.name)["state"] == "ready"
 
 
+@pytest.mark.long
 def test_without_requests_it_pauses_and_goes_on_when_somebody_says_so(scene):
     error = scene.deploy(settings("info", step_s=2), expect=(8,))
     assert "is paused: canary at 5 %: too few requests" in error["message"]
@@ -78,6 +79,7 @@ def test_without_requests_it_pauses_and_goes_on_when_somebody_says_so(scene):
     assert beside(scene) == []
 
 
+@pytest.mark.long
 def test_a_paused_one_goes_back(scene):
     scene.deploy(settings("debug", step_s=2), expect=(8,))
     assert scene.hftctl("rollout", "abort", "-p", scene.name, "--yes")["result"] == "ready"
@@ -85,6 +87,7 @@ def test_a_paused_one_goes_back(scene):
     assert scene.hftctl("drift", "-p", scene.name)["findings"] == []
 
 
+@pytest.mark.long
 def test_killed_amid_its_canary_the_next_command_ends_it(scene):
     """While requests are divided; the way on finds the canary there and takes up the step."""
     scene.want(settings("warning", step_s=5, min_requests=5))

@@ -21,16 +21,20 @@ def scene(lab, tmp_path_factory):
     scene.destroy()
 
 
-def until(condition, seconds=60.0):
+def until(condition, seconds=60.0, stands=lambda: "not in time"):
     deadline = time.monotonic() + seconds
     while not (found := condition()):
-        assert time.monotonic() < deadline
+        assert time.monotonic() < deadline, stands()
         time.sleep(0.5)
     return found
 
 
+def status(scene):
+    return scene.hftctl("status", "-p", scene.name, expect=(0, 9))
+
+
 def state(scene):
-    return scene.hftctl("status", "-p", scene.name, expect=(0, 9))["state"]
+    return status(scene)["state"]
 
 
 @pytest.mark.parametrize(("number", "when"), [(2, "after"), (3, "before"), (4, "after")])
@@ -76,7 +80,7 @@ def test_a_gateway_without_its_network_goes_on_taking_orders(scene, tmp_path):
 
 def test_a_restart_of_docker_brings_everything_back(scene, tmp_path):
     asyncio.run(traded(scene, [("restart", lambda: scene.lab.engine.restart() or {})], traders=4))
-    until(lambda: state(scene) == "ready")
+    until(lambda: state(scene) == "ready", stands=lambda: status(scene)["message"])
     evidence = of(scene, tmp_path)
     verdict = check(scene.history, evidence.truth, incomplete=evidence.incomplete)
     assert (verdict.name, verdict.broken, evidence.problems) == ("valid", [], [])

@@ -7,7 +7,7 @@ from tests.lab.docker.health import under_load
 SECONDS = 10
 
 
-@pytest.mark.parametrize("extends", ["compose", "stage1"])
+@pytest.mark.parametrize("extends", ["compose", pytest.param("stage1", marks=pytest.mark.long)])
 def test_health_answers_within_a_second_at_full_load(lab, tmp_path, extends):
     scene = lab.scene(tmp_path, f"health-{extends}", "rollout:\n  timeout_s: 180\n", extends=extends)
     try:

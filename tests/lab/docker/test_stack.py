@@ -69,6 +69,26 @@ def test_containers_are_as_hard_as_the_file_says(scene, first):
         assert re.search(r"^CapEff:\s0+$", user, re.MULTILINE), subject
 
 
+def test_changes_under_load_fail_nobody(scene, first, tmp_path):
+    """A new setting everywhere (gateways start-first, the engine on its journal), scaling, a restart of the engine, a rollback."""
+    changes = [
+        ("new settings", lambda: scene.deploy(SHORT + "log_level: warning\n")),
+        ("scale to 3", lambda: scene.hftctl("scale", "gateway=3", "-p", "stack", "--yes")),
+        ("restart of the engine", lambda: scene.hftctl("restart", "engine", "-p", "stack", "--yes")),
+        ("rollback", lambda: scene.hftctl("rollback", "1", "-p", "stack", "--yes")),
+    ]
+    results, crowd = asyncio.run(traded(scene, changes, traders=8))
+    assert failures(crowd) == []
+    assert len(crowd.history) > 200
+    evidence = of(scene, tmp_path)
+    verdict = check(crowd.history, evidence.truth, incomplete=evidence.incomplete)
+    assert (verdict.name, verdict.broken, evidence.problems) == ("valid", [], [])
+    for name, result in results.items():
+        assert result["result"] == "ready", name
+        assert not [one for one in result["pauses"] if one.startswith("gateway")], "gateways are replaced start-first"
+    assert results["restart of the engine"]["pauses"]["engine-0"] < 5000
+
+
 def test_no_secret_is_seen_from_outside(scene, first, lab):
     """Passwords and keys of a deployment with authentication, searched where others can look."""
     docker = lab.engine.docker
@@ -102,26 +122,6 @@ def test_no_secret_is_seen_from_outside(scene, first, lab):
     for image in ours(lab.engine):
         assert saved(lab.engine, image, [secret.encode() for secret in secrets]) == set(), image
     scene.deploy()
-
-
-def test_changes_under_load_fail_nobody(scene, first, tmp_path):
-    """A new setting everywhere (gateways start-first, the engine on its journal), scaling, a restart of the engine, a rollback."""
-    changes = [
-        ("new settings", lambda: scene.deploy(SHORT + "log_level: warning\n")),
-        ("scale to 3", lambda: scene.hftctl("scale", "gateway=3", "-p", "stack", "--yes")),
-        ("restart of the engine", lambda: scene.hftctl("restart", "engine", "-p", "stack", "--yes")),
-        ("rollback", lambda: scene.hftctl("rollback", "1", "-p", "stack", "--yes")),
-    ]
-    results, crowd = asyncio.run(traded(scene, changes, traders=8))
-    assert failures(crowd) == []
-    assert len(crowd.history) > 200
-    evidence = of(scene, tmp_path)
-    verdict = check(crowd.history, evidence.truth, incomplete=evidence.incomplete)
-    assert (verdict.name, verdict.broken, evidence.problems) == ("valid", [], [])
-    for name, result in results.items():
-        assert result["result"] == "ready", name
-        assert not [one for one in result["pauses"] if one.startswith("gateway")], "gateways are replaced start-first"
-    assert results["restart of the engine"]["pauses"]["engine-0"] < 5000
 
 
 @pytest.mark.parametrize("words", [
