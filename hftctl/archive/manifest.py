@@ -137,9 +137,9 @@ def read(store: Store, id_: str) -> Manifest:
 
 def find(store: Store, id_or_mark: str) -> str:
     """The id of a backup, which may be damaged. Raises NotFound."""
-    there, marked = ids(store), marks(store)
-    if id_or_mark in there:
+    if id_or_mark in ids(store):
         return id_or_mark
+    marked = marks(store)
     if id_or_mark in marked:
         return marked[id_or_mark]
     known = f"; the marks there are {', '.join(marked)}" if marked else ""

@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 
 @dataclass(frozen=True)
 class Keep:
-    last: int = 3
-    daily: int = 7
-    weekly: int = 5
-    monthly: int = 12
+    last: int
+    daily: int
+    weekly: int
+    monthly: int
 
     def __post_init__(self) -> None:
         if self.last < 1 or min(self.daily, self.weekly, self.monthly) < 0:

@@ -61,7 +61,8 @@ def listed(name: str | None, *, store: Path | None = None) -> Listing:
     if bad:
         error = DamageFound(
             f"{len(bad)} of {len(entries)} backups are damaged: {bad[0].problem}",
-            hint=f"take a new one: hftctl backup create {place.named}; this one is told of until it is moved away",
+            hint=f"take a new one: hftctl backup create {place.named}; give damaged ones up: "
+            f"hftctl backup prune --damaged {place.named}",
         )
     return Listing(place.deployment, str(place.folder), entries, error)
 
@@ -98,8 +99,10 @@ def verify(
     started = time.monotonic()
     place = existing(find_store(name, store))
     with held(place, "verify", wait_s=lock_wait_s, shared=True), scratch() as folder:
-        one = manifests.find(place, id_) if id_ else chosen(place, None).id
-        wanted = list(reversed(manifests.ids(place))) if all_ else [one]
+        if all_:
+            wanted = list(reversed(manifests.ids(place)))
+        else:
+            wanted = [manifests.find(place, id_) if id_ else chosen(place, None).id]
         found = tuple(_verified(place, one, folder / one, progress) for one in wanted)
     bad = [one for one in found if one.problem]
     error = None

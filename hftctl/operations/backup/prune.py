@@ -20,6 +20,7 @@ from hftctl.operations.backup.place import existing, find_store, held, profile_o
 from hftctl.operations.terms import Report, silent
 from hftctl.paths import sync_folder
 from hftctl.plan.execute import Progress
+from hftctl.profile import schema
 
 PROVEN = "proven by the newest good drill"
 
@@ -61,7 +62,8 @@ def prune(
     """`keep` wins over the profile's, key by key. `unmark`: marks that protect no longer. `damaged`: delete those too whose
     manifest cannot be read. `confirm` is shown the plan, and raises where it must not be. Raises DamageFound and NotFound."""
     place = existing(find_store(name, store))
-    wanted = Keep(**{**profile_of(place.deployment).get("backup", {}).get("keep", {}), **keep})
+    of_profile = profile_of(place.deployment).get("backup", {}).get("keep", {})
+    wanted = Keep(**{**schema.Keep().model_dump(), **of_profile, **keep})
     with held(place, "prune", wait_s=lock_wait_s, shared=dry_run):
         whole, broken = _read(place)
         if broken and not damaged:

@@ -39,7 +39,7 @@ def test_only_days_with_a_backup_count():
 @pytest.mark.parametrize("wrong", [{"last": 0}, {"daily": -1}, {"weekly": -1}, {"monthly": -2}])
 def test_the_newest_cannot_be_given_up(wrong):
     with pytest.raises(ValueError, match="always stays"):
-        Keep(**wrong)
+        Keep(**{"last": 1, "daily": 0, "weekly": 0, "monthly": 0} | wrong)
 
 
 keeps = st.builds(

@@ -10,6 +10,7 @@ from hftctl.errors import DamageFound, LockHeld, Refused
 from hftctl.operations.backup import beside, swap
 from hftctl.operations.backup.choose import Choice
 from hftctl.operations.backup.drill import record
+from hftctl.operations.backup.look import verify
 from hftctl.operations.backup.restore import _Restore
 from hftctl.operations.terms import silent
 from hftctl.release import Release, Revision
@@ -147,3 +148,11 @@ def test_a_report_that_was_changed_is_told_once_and_keeps_nobody_from_the_next(s
     assert isinstance(broken, DamageFound) and first.name in broken.message
     third, broken = record(store, {"result": "proven"})
     assert broken is None and sorted([third, second, first]) == [first, second, third]
+
+
+def test_all_backups_are_looked_at_also_where_the_newest_is_damaged(store, target):
+    for id_ in ("20260101-000000-000000", "20260102-000000-000000"):
+        (store.backups / f"{id_}.json").write_text("{")
+    found = verify("paper", all_=True, store=store.folder)
+    assert [one.id for one in found.backups] == ["20260102-000000-000000", "20260101-000000-000000"]
+    assert all(one.problem for one in found.backups) and isinstance(found.error, DamageFound)
