@@ -48,7 +48,7 @@ def which(name: str | None) -> str:
     if name is not None and paths.check_name(name) in paths.deployments():
         return name
     standing = find_deployments()
-    if name not in standing if name is not None else not standing:
+    if not standing or name not in (None, *standing):
         _refuse_silent(name)
     if name is not None:
         if name not in standing:

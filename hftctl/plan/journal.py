@@ -43,9 +43,8 @@ class Rollout:
     reverting: str = ""  # the cause, once a revert began
     # once it is watched: for how long, and where it leads back to
     bake: Mapping[str, Any] = field(default_factory=dict)
-    canary: tuple[
-        int, ...
-    ] = ()  # percentages at which the new gateways were found good, by attempts before this one too
+    # Percentages at which the new gateways were found good, by attempts before this one too.
+    canary: tuple[int, ...] = ()
     paused: str = ""  # why nobody can tell whether they are; it goes on, or back, when somebody says so
     again: str = ""  # the command that made it
     release: Mapping[str, Any] = field(default_factory=dict)  # document of what it leads to, so that anybody can go on
@@ -142,9 +141,8 @@ class RolloutJournal:
         before = self.unsettled()
         changes = tuple(changes)
         baseline: dict[str, Spec | None] = {}
-        for (
-            change
-        ) in changes:  # a subject may change several times: what stood before the first is what a revert leads to
+        # A subject may change several times: what stood before the first change is what a revert leads to.
+        for change in changes:
             baseline.setdefault(change.subject, change.before)
         inherited: tuple[str, ...] = ()
         if before is not None:

@@ -13,10 +13,8 @@ RECORD = "hftctl.lock"  # who holds a lock, since when and why, JSON
 NEXT = ".next"  # a container that shall take a place, once it is ready
 OLD = ".old"  # one that has given its place up and answers what it has
 
-CANARY, BASELINE = (
-    "canary",
-    "baseline",
-)  # gateways of the new release, and fresh ones of the one before, while a canary is judged
+# Gateways of the new release, and fresh ones of the one before, while a canary is judged.
+CANARY, BASELINE = "canary", "baseline"
 
 STATE_VOLUMES = ("state", "config", "run")  # go with every destroy
 SECRET_VOLUMES = ("secrets", "keys")  # and the data volumes go with `destroy --data`
