@@ -10,6 +10,7 @@ from hftctl.errors import UsageError
 from hftctl.operations.host import open_host
 from hftctl.profile import manifests
 from hftctl.tuning.facts.gather import gather
+from hftctl.tuning.knobs.kubelet import CONFIG
 from hftctl.tuning.pod_node import against, offer
 from hftctl.tuning.pods import PodVerdict, examine, pod_of
 
@@ -39,7 +40,8 @@ class PodReports:
 def examine_pods(root: Path, files: Sequence[Path]) -> PodReports:
     host = open_host(root)
     facts = gather(host)
-    there = offer(host, facts)
+    config = host.read(CONFIG)
+    there = offer(manifests.mapping(config, CONFIG), facts) if config is not None else None
     found = []
     for file in files:
         for manifest in manifests.read(file):

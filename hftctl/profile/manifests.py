@@ -46,6 +46,12 @@ def read(path: Path) -> Iterator[Manifest]:
             yield Manifest(file, line, body)
 
 
+def mapping(text: str, file: str) -> Mapping[str, Any]:
+    """The first document of a text. Raises UsageError with file and line."""
+    body = next((body for _, body in _documents(text, file)), None)
+    return body if isinstance(body, Mapping) else {}
+
+
 def _documents(text: str, file: str) -> Iterator[tuple[int, Any]]:
     try:
         loader = yaml.SafeLoader(text)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from hftctl.tuning import cpu_list
 from hftctl.tuning.facts.model import Facts
-from hftctl.tuning.host import Host
-from hftctl.tuning.knobs.kubelet import CONFIG
 from hftctl.tuning.pods import PodVerdict, demands, quantity
 
 
@@ -25,26 +22,23 @@ class Offer:
     pages_bytes: Mapping[str, int]  # huge pages by size: 2Mi, 1Gi
 
 
-def offer(host: Host, facts: Facts) -> Offer | None:
-    """None where no kubelet is configured."""
-    text = host.read(CONFIG)
-    if text is None:
-        return None
-    named = cpu_list.parse(_value(text, "reservedSystemCPUs"))
+def offer(config: Mapping[str, Any], facts: Facts) -> Offer:
+    """`config`: the kubelet's."""
+    named = cpu_list.parse(str(config.get("reservedSystemCPUs") or ""))
     free = set(facts.online) - set(named)
     per_node = [len(free & set(node.cpus)) for node in facts.nodes]
-    reserved = 0 if named else math.ceil(_reserved(text))
-    whole = re.search(r"full-pcpus-only[\"']?:\s*[\"']?true", text) is not None
+    reserved = 0 if named else math.ceil(_reserved(config))
+    whole = str(_section(config, "cpuManagerPolicyOptions").get("full-pcpus-only", "")).lower() == "true"
     pages: dict[str, int] = {}
     for node in facts.nodes:
         for kib, held in node.pages.items():
             size = f"{int(kib) >> 20}Gi" if int(kib) >= 1 << 20 else f"{int(kib) >> 10}Mi"
             pages[size] = pages.get(size, 0) + held.total * (int(kib) << 10)
     return Offer(
-        policy=_value(text, "cpuManagerPolicy") or "none",
+        policy=str(config.get("cpuManagerPolicy") or "none"),
         cpus=len(free) - reserved,
         cpus_of_a_node=max(per_node, default=len(free)),
-        one_node=_value(text, "topologyManagerPolicy") == "single-numa-node",
+        one_node=config.get("topologyManagerPolicy") == "single-numa-node",
         threads=max((len(cpu.siblings) for cpu in facts.cpus if cpu.online), default=1) if whole else 1,
         pages_bytes=pages,
     )
@@ -69,16 +63,12 @@ def against(there: Offer, verdict: PodVerdict, pod: Mapping[str, Any]) -> Iterat
             yield f"it asks for {int(wanted) >> 20} MiB in huge pages of {size}, and {have} MiB are reserved here"
 
 
-def _value(text: str, key: str) -> str:
-    found = re.search(rf"^{key}:[ \t]*[\"']?([^\s\"'#]*)", text, re.MULTILINE)
-    return found[1] if found else ""
+def _section(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = config.get(key)
+    return found if isinstance(found, Mapping) else {}
 
 
-def _reserved(text: str) -> float:
+def _reserved(config: Mapping[str, Any]) -> float:
     """CPUs that kubeReserved and systemReserved keep, where none are named."""
-    total = 0.0
-    for key in ("kubeReserved", "systemReserved"):
-        block = re.search(rf"^{key}:(.*(?:\n[ \t]+.*)*)", text, re.MULTILINE)
-        found = re.search(r"\bcpu[\"']?:\s*[\"']?([\d.]+m?)", block[1]) if block else None
-        total += float(quantity(found[1]) or 0) if found else 0.0
-    return total
+    asked = (_section(config, key).get("cpu", "0") for key in ("kubeReserved", "systemReserved"))
+    return float(sum(quantity(str(one)) or 0 for one in asked))
