@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stack.persister import watch
 from stack.traffic.load_machine import machine
 from tests.faults import outages
 from tests.faults.clients import Connection, Crowd
@@ -32,7 +33,8 @@ from tests.faults.stack import ROOT, Stack
 CLIENTS = 40
 CALM_S = 2.0  # of load before and after each outage
 ANSWER_S_MAX = 5.0  # for a read while a store is away
-GRACE_S = 2.5  # until everybody has noticed
+GRACE_S = 2.5  # until every answer is as it should be
+NOTICED_S = watch.SLOW_S + 1.5 * watch.LOOK_S  # until the persister knows that PostgreSQL does not answer
 CATCH_UP_S_MAX = 600.0
 ROWS_PER_ORDER = 2.5  # of the feed, about
 Fault = Callable[[Stack], AbstractContextManager[Any]]
@@ -86,7 +88,7 @@ class Run:
             while time.monotonic() - began < seconds:
                 after_s = time.monotonic() - began
                 await self._read(result, live, due=after_s > GRACE_S)
-                if status is None and after_s > max(GRACE_S, seconds / 2):
+                if status is None and after_s > max(NOTICED_S, seconds / 2):
                     status = asyncio.create_task(asyncio.to_thread(self.stack.status))
                 await asyncio.sleep(0.5)
             if status is not None:

@@ -15,7 +15,7 @@ def test_orders_go_on_while_stores_are_away_and_every_row_stands_once_afterwards
     """Killed stores have their turn in `test_crash.py`, the others in the long form."""
     names = ["PostgreSQL stopped", "PostgreSQL's disk full", "Valkey out of memory"]
     assert set(names) <= {*POSTGRES, *VALKEY}
-    results, rate, equal = asyncio.run(stores(names, seconds=5.0, pile_up=100_000, seed=20261121))
+    results, rate, equal = asyncio.run(stores(names, seconds=6.0, pile_up=100_000, seed=20261121))
     assert [result.problems for result in results] == [[]] * (len(names) + 1)
     assert rate["rows"] >= 100_000
     assert equal["equal"], equal

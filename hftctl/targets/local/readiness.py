@@ -144,7 +144,9 @@ def _persister(layout: Layout, partition: int, spec: Spec) -> Readiness:
         with psycopg.connect(**connection(layout, postgres["port"], database=postgres["database"])) as server:
             row = server.execute("SELECT sequence FROM checkpoint WHERE partition = %s", (partition,)).fetchone()
     except psycopg.Error as error:
-        return Readiness(WAITING, f"persister-{partition}: {str(error).strip().splitlines()[0]}")
+        state = _persister_state(layout, partition)  # it may have noticed while we waited, and knows since when
+        why = _failing(state) + _behind(state) if state and state["failing"] else str(error).strip().splitlines()[0]
+        return Readiness(WAITING, f"persister-{partition}: {why}")
     if row is None:
         return Readiness(WAITING, f"persister-{partition} has not written its first checkpoint yet")
     behind = _behind(state) if state else ""
