@@ -6,6 +6,7 @@ import typer
 
 from hftctl.cli import (
     backup,
+    bench,
     beside,
     book,
     build,
@@ -61,4 +62,5 @@ def register(app: typer.Typer) -> None:
     app.add_typer(backup.app, name="backup")
     app.command()(status.history)
     app.add_typer(tune.app, name="tune")
+    app.add_typer(bench.app, name="bench")
     app.command()(running.destroy)

@@ -157,7 +157,7 @@ class ComposeTarget:
                     self._check_nginx(content, keeper)
                 keeper.write(f"{CONFIG}/{name}", content)
             if reload:
-                self._reload_nginx()
+                self.reload_nginx()
             else:
                 replacement.to(change, spec)
             if components.reloadable(spec):
@@ -169,7 +169,7 @@ class ComposeTarget:
         same = there is not None and there.state == "running" and there.labels[names.DIGEST] == components.digest(spec)
         return same and change.op is not Op.RESTART and AWAY not in (change.before or {})
 
-    def _reload_nginx(self) -> None:
+    def reload_nginx(self) -> None:
         """From inside: Docker takes a container that it sent any signal for one that was stopped by hand (HasBeenManuallyStopped in
         moby's daemon/kill.go), and would not start it again after a restart of its own."""
         code, said = self.containers.run_in(self.containers.serving()["nginx"].id, NGINX_RELOAD)
