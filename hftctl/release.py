@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from hftctl.paths import package_folder
 
+NEEDS = re.compile(r"^-- needs V([0-9]{4})$", re.MULTILINE)
 CODE = (".py", ".so", ".sql", ".json", ".yaml", ".conf")  # what runs; sources of compiled parts are in their .so
 
 
@@ -23,8 +25,17 @@ class Release:
     environment: str
     profile: Mapping[str, Any]  # resolved: every key has a value; plain JSON values
     artifacts: Mapping[str, str]  # what runs: component or image -> digest; local: content hash of each code package
-    schema: tuple[int, int] = (1, 1)  # oldest and newest database schema this release works with
+    schema: tuple[int, int] = (
+        1,
+        1,
+    )  # newest migration that code must bring to work on what it leaves; newest it brings
     tuning: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def migrations(self) -> dict[str, int]:
+        """`schema`, as a spec of the migrations says it."""
+        needs, brings = self.schema
+        return {"needs": needs, "brings": brings}
 
     @property
     def hash(self) -> str:
@@ -37,14 +48,14 @@ class Release:
     @classmethod
     def from_document(cls, read: Mapping[str, Any]) -> Release:
         """Raises KeyError or TypeError when it is not a release."""
-        oldest, newest = read["schema"]
+        needs, newest = read["schema"]
         return cls(
             deployment=read["deployment"],
             target=read["target"],
             environment=read["environment"],
             profile=dict(read["profile"]),
             artifacts=dict(read["artifacts"]),
-            schema=(int(oldest), int(newest)),
+            schema=(int(needs), int(newest)),
             tuning=dict(read["tuning"]),
         )
 
@@ -84,11 +95,12 @@ def code_artifacts() -> dict[str, str]:
 
 
 def schema_range() -> tuple[int, int]:
-    """Migrations are expand-only, so this code works with every schema from the first to the newest it brings."""
-    numbers = [
-        int(path.name[1:5]) for path in (package_folder("stack") / "schema").glob("V[0-9][0-9][0-9][0-9]__*.sql")
-    ]
-    return (1, max(numbers, default=1))
+    """`Release.schema` of the installed code. `stack/schema/migrations.py` says what a file's `-- needs` line means."""
+    needs, newest = [1], [1]
+    for path in (package_folder("stack") / "schema").glob("V[0-9][0-9][0-9][0-9]__*.sql"):
+        newest.append(int(path.name[1:5]))
+        needs += [int(number) for number in NEEDS.findall(path.read_text())]
+    return (max(needs), max(newest))
 
 
 def _content_hash(folder: Path) -> str:

@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import Unpack
 
 from hftctl.errors import NotFound, UsageError
+from hftctl.operations import schema_gate
 from hftctl.operations.request import Asked, request
 from hftctl.operations.rollout import roll
 from hftctl.operations.standing import open_standing, open_target, recorded
 from hftctl.operations.terms import RolloutResult, TargetFactory
-from hftctl.release import Release, code_artifacts, schema_range
+from hftctl.release import Release, Revision, code_artifacts, schema_range
 from hftctl.targets.base import Finding, Target
 
 SCALED = {"gateway": "gateways"}  # component -> the profile's key for how many
@@ -75,7 +76,7 @@ def rollback(
         numbers = ", ".join(str(revision.number) for revision in target.revisions())
         raise NotFound(f"cannot roll back '{target.deployment}': it has no revision {wanted}; there are {numbers}",
                        hint=f"hftctl history -p {target.deployment}")  # fmt: skip
-    release, findings = _runnable(found.release, last.release)
+    release, findings = _runnable(found.release, target.revisions())
     return roll(
         target, release, request("rollback", f"rollback to revision {wanted}", release, asked, findings=findings)
     )
@@ -90,7 +91,7 @@ def other_code(release: Release) -> tuple[Finding, ...]:
     return (Finding("warning", "code", message, fix),)
 
 
-def _runnable(release: Release, standing: Release) -> tuple[Release, tuple[Finding, ...]]:
+def _runnable(release: Release, revisions: Sequence[Revision]) -> tuple[Release, tuple[Finding, ...]]:
     """An earlier release as it can run today: on the local target with the code that is installed, on the schema there is."""
     findings: list[Finding] = []
     if release.target == "local":
@@ -99,14 +100,7 @@ def _runnable(release: Release, standing: Release) -> tuple[Release, tuple[Findi
             message = "its code is not installed any more: its configuration comes back, and runs on the installed code"
             findings.append(Finding("warning", "code", message, "install that version again, then: hftctl deploy"))
         release = replace(release, artifacts=now, schema=schema_range())
-    if standing.schema[1] > release.schema[1]:
-        message = (
-            f"the database's schema is at {standing.schema[1]} and stays there, this release ends at {release.schema[1]}: "
-            "migrations only add, so that it works on the newer one"
-        )
-        findings.append(Finding("warning", "schema", message))
-        release = replace(release, schema=standing.schema)
-    return release, tuple(findings)
+    return release, (*findings, *schema_gate.findings(release, "roll back", revisions))
 
 
 def _meant(target: Target, release: Release, components: Sequence[str]) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Unpack
 
 from hftctl.errors import PlanStale, UsageError
-from hftctl.operations import build
+from hftctl.operations import build, schema_gate
 from hftctl.operations.request import Asked, request
 from hftctl.operations.rollout import roll
 from hftctl.operations.standing import last_rollout, open_target
@@ -47,6 +47,7 @@ def plan(
     """The difference between the profile and what stands; nothing is changed, no lock is taken."""
     release = make_release(profile, name=name, tag=tag)
     target = targets(release.target, release.deployment)
+    schema_gate.findings(release, "deploy", target.revisions())
     return saved.make(release, diff(target.desired(release), target.observe()), rollout=last_rollout(target))
 
 
@@ -68,8 +69,10 @@ def deploy(
         else:
             build.build_if_stale(progress=asked.get("progress", silent))
     release = make_release(profile, name=name, tag=tag)
-    how = request("deploy", why or f"deploy of profile {profile['name']}", release, asked)
-    return roll(targets(release.target, release.deployment), release, how)
+    target = targets(release.target, release.deployment)
+    findings = schema_gate.findings(release, "deploy", target.revisions())
+    how = request("deploy", why or f"deploy of profile {profile['name']}", release, asked, findings=findings)
+    return roll(target, release, how)
 
 
 def apply_plan(plan: saved.SavedPlan, *, targets: TargetFactory = open_target, **asked: Unpack[Asked]) -> RolloutResult:

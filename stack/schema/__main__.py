@@ -87,7 +87,8 @@ def main(arguments: list[str] | None = None) -> int:
     else:
         for name in report["applied"]:
             print(f"applied {name}")
-        print(f"{report['database']}: schema {report['version']:04d} of {report['latest']:04d}")
+        newer = ", of a newer release; this one works on it" if report["version"] > report["latest"] else ""
+        print(f"{report['database']}: schema {report['version']:04d} of {report['latest']:04d}{newer}")
         for name in report["pending"]:
             print(f"pending {name}")
     return 3 if report["pending"] else 0

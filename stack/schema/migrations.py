@@ -2,7 +2,9 @@
 
 Expand only: a file adds tables, columns with defaults, views, functions and indexes, so that the release before it keeps
 working on the new schema and a rollback needs no way back. What an older release still reads is removed by a later
-release's file. An applied file is never edited: its checksum is recorded and compared.
+release's file, which says so in a line of its own: `-- needs V0006` when code that ends before V0006 cannot live with it. The database
+keeps that, so code that never saw the file knows whether it may work there. An applied file is never edited: its checksum is
+recorded and compared.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ FOLDER = Path(__file__).parent
 LOCK_KEY = 0x68_66_74_63_74_6C  # "hftctl": one runner at a time in one database
 LOCK_TIMEOUT_MS = 60_000
 _NAME = re.compile(r"V([0-9]{4})__([a-z0-9_]+)\.sql")
+NEEDS = re.compile(r"^-- needs V([0-9]{4})$", re.MULTILINE)
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS schema_versions (
@@ -25,7 +28,13 @@ CREATE TABLE IF NOT EXISTS schema_versions (
     name       text        NOT NULL,
     checksum   text        NOT NULL,
     applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
-)
+);
+ALTER TABLE schema_versions ADD COLUMN IF NOT EXISTS needs integer NOT NULL DEFAULT 0
+"""
+# A database of an earlier release has no such column yet.
+_APPLIED = """
+SELECT version, name, checksum, coalesce((to_jsonb(schema_versions) ->> 'needs')::integer, 0)
+FROM schema_versions ORDER BY version
 """
 
 
@@ -38,6 +47,11 @@ class Migration(NamedTuple):
     name: str
     checksum: str
     sql: str
+
+    @property
+    def needs(self) -> int:
+        """Code whose files end before this number cannot live with it; 0: all can."""
+        return max((int(number) for number in NEEDS.findall(self.sql)), default=0)
 
 
 class Status(NamedTuple):
@@ -65,21 +79,27 @@ def load(folder: Path = FOLDER) -> list[Migration]:
 
 
 def compare(connection: psycopg.Connection, migrations: list[Migration]) -> Status:
-    """What is applied and what is not; raises SchemaError when an applied file was edited or is unknown here."""
+    """What is applied, by whichever release, and what is not yet.
+
+    Raises SchemaError when an applied file was edited, or a newer one took away what this code reads.
+    """
     if connection.execute("SELECT to_regclass('schema_versions')").fetchone() == (None,):
         return Status([], migrations)
-    rows = connection.execute("SELECT version, name, checksum FROM schema_versions ORDER BY version").fetchall()
-    for version, name, checksum in rows:
-        if version > len(migrations):
+    rows = connection.execute(_APPLIED).fetchall()
+    for version, name, checksum, needs in rows:
+        if needs > len(migrations):
             raise SchemaError(
-                f"the database has {name}, this release ends at {len(migrations):04d}: the schema is newer than the code"
+                f"the database has {name}, which took away what releases before V{needs:04d} read, and this one ends at "
+                f"V{len(migrations):04d}: run a newer release"
             )
+        if version > len(migrations):
+            continue  # of a newer release; it only added
         if migrations[version - 1].checksum != checksum:
             raise SchemaError(
                 f"{name} was applied with checksum {checksum[:12]}, the file now has "
                 f"{migrations[version - 1].checksum[:12]}: restore the file and put the change into a new one"
             )
-    applied = [(version, name) for version, name, _ in rows]
+    applied = [(version, name) for version, name, *_ in rows]
     return Status(applied, migrations[len(applied) :])
 
 
@@ -104,8 +124,8 @@ def migrate(connection: psycopg.Connection, migrations: list[Migration]) -> Stat
                 except psycopg.Error as error:
                     raise SchemaError(f"{migration.name} failed and changed nothing: {error}") from error
                 connection.execute(
-                    "INSERT INTO schema_versions (version, name, checksum) VALUES (%s, %s, %s)",
-                    (migration.version, migration.name, migration.checksum),
+                    "INSERT INTO schema_versions (version, name, checksum, needs) VALUES (%s, %s, %s, %s)",
+                    (migration.version, migration.name, migration.checksum, migration.needs),
                 )
         return before
     finally:

@@ -155,17 +155,29 @@ def test_a_port_that_is_refused_is_named_and_nginx_goes_on(tried, stack):
     assert "Address already in use" in result.cause
 
 
-def test_a_schema_newer_than_the_code_is_told_and_left_alone(tried, stack):
+@contextmanager
+def migrated(stack, *, needs):
+    """As a later release has left it."""
     with psycopg.connect(**stack.target.postgres(0), autocommit=True) as connection:
-        connection.execute(
-            "INSERT INTO schema_versions (version, name, checksum) VALUES (99, 'V0099__of_tomorrow', 'x')"
-        )
+        connection.execute("INSERT INTO schema_versions VALUES (99, 'V0099__of_tomorrow', 'x', default, %s)", (needs,))
         try:
-            result = tried("schema-0", lambda spec: spec.update(schema=[1, 99]))
+            yield
         finally:
             connection.execute("DELETE FROM schema_versions WHERE version = 99")
+
+
+def test_a_schema_that_took_away_what_the_code_reads_is_told_and_left_alone(tried, stack):
+    with migrated(stack, needs=98):
+        result = tried("schema-0", lambda spec: spec.update(schema={"needs": 98, "brings": 99}))
     assert "V0099__of_tomorrow" in result.cause
-    assert "newer than the code" in result.cause
+    assert "took away what releases before V0098 read" in result.cause
+
+
+def test_on_a_schema_that_a_later_release_added_to_the_code_works(stack):
+    with migrated(stack, needs=0):
+        (stack.target.layout.postgres(0) / "hftctl-schema.json").unlink()  # as if it was brought there by another code
+        assert stack.deploy().result == "ready"
+    stack.trade()
 
 
 def test_an_engine_that_refuses_its_settings_is_not_started_for_ever(stack):

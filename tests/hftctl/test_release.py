@@ -6,6 +6,7 @@ import pytest
 from hftctl import release as module
 from hftctl.operations import build
 from hftctl.release import Release, Revision, code_artifacts, schema_range
+from stack.schema.migrations import NEEDS, load
 
 RELEASE = Release(
     "paper", "local", "development", {"gateways": 1, "instruments": [{"symbol": "AAPL"}]}, {"engine": "e"}
@@ -63,6 +64,13 @@ def test_the_code_that_runs_is_in_the_hash_and_what_does_not_run_is_not(tree):
 
 def test_the_schema_reaches_to_the_newest_migration(tree):
     assert schema_range() == (1, 2)
+    (tree / "stack/schema/V0003__c.sql").write_text("-- Without a.\n-- needs V0002\nDROP TABLE a;\n")
+    assert schema_range() == (2, 3)
+
+
+def test_what_a_migration_needs_is_read_as_it_is_applied():
+    assert schema_range() == (max((one.needs for one in load()), default=0) or 1, len(load()))
+    assert module.NEEDS == NEEDS
 
 
 def test_compiled_parts_older_than_a_source_are_stale(tree):

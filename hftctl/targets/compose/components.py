@@ -37,7 +37,7 @@ def _specs(release: Release, processors: int) -> Iterator[tuple[str, Spec]]:
     yield _spec(release, "redis", files=_lines(services.redis_files(profile)))
     for number in partitions:
         yield _spec(release, f"engine-{number}", settings=services.engine(release, number))
-    yield _spec(release, "schema-0", settings=services.schema(), schema=list(release.schema))
+    yield _spec(release, "schema-0", settings=services.schema(), schema=release.migrations)
     for number in range(1, profile["gateways"] + 1):
         yield gateway(release, number)
     for number in partitions:

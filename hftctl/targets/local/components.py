@@ -40,7 +40,7 @@ def _specs(release: Release, layout: Layout) -> Iterator[tuple[str, Spec]]:
             listens["sessions"] = settings["session_address"]
         yield name, _service(layout, name, "stack.matcher", settings, code, listens, for_good=exits.ENGINE)
     schema = {"postgres": services.postgres(profile)}
-    yield "schema-0", {"settings": schema, "schema": list(release.schema)}
+    yield "schema-0", {"settings": schema, "schema": release.migrations}
     for number in range(1, profile["gateways"] + 1):
         name = f"gateway-{number}"
         settings = services.gateway(release, number)

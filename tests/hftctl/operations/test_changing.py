@@ -2,6 +2,7 @@
 
 import os
 import signal
+from dataclasses import replace
 
 import pytest
 
@@ -150,19 +151,36 @@ def test_rollback_goes_to_the_one_before_and_names_those_there_are(world):
         world.run(rollback, 9)
 
 
-def test_a_rollback_over_a_newer_schema_says_that_it_stays(world, home):
-    class Newer(FakeTarget):
-        def revisions(self):
-            found = list(super().revisions())
-            found[-1] = type(found[-1]).from_document(
-                found[-1].document() | {"release": found[-1].release.document() | {"schema": [1, 9]}}
-            )
-            return found
+class Migrated(FakeTarget):
+    """Its last revision brought another schema."""
 
+    schema = (1, 9)
+
+    def revisions(self):
+        *before, last = super().revisions()
+        return [*before, replace(last, release=replace(last.release, schema=self.schema))]
+
+
+class Contracted(Migrated):
+    schema = (8, 9)
+
+
+def test_a_rollback_over_a_newer_schema_says_that_it_stays(world, home):
     world.up(version=2)
-    result = rollback("fake", targets=lambda _t, name: Newer(home, name), prove=proved, dry_run=True)
+    result = rollback("fake", targets=lambda _t, name: Migrated(home, name), prove=proved)
+    assert (result.result, result.revision) == ("ready", 3)
     assert [finding.subject for finding in result.findings] == ["schema"]
     assert "is at 9 and stays there" in result.findings[0].message
+
+
+@pytest.mark.parametrize("verb", [rollback, lambda *_, **asked: deploy(profile(version=3), no_build=True, **asked)])
+def test_what_cannot_live_with_the_schema_is_refused_before_the_first_write(world, home, verb):
+    world.up(version=2)
+    before = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    with pytest.raises(Refused, match="at schema 9, which took away what releases before 8 read") as refused:
+        verb("fake", targets=lambda _t, name: Contracted(home, name), prove=proved)
+    assert refused.value.exit_code == 7
+    assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize(("verb", "arguments"), [(scale, ({"gateway": 2},)), (restart, (["engine"],))])

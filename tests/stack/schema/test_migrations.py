@@ -48,11 +48,31 @@ def test_an_edited_file_is_refused(empty_database: Postgres, tmp_path: Path):
         assert connection.execute("SELECT to_regclass('b')").fetchone() == (None,)
 
 
-def test_a_schema_newer_than_the_code_is_refused(empty_database: Postgres, tmp_path: Path):
+def test_earlier_code_works_on_what_a_later_one_has_added(empty_database: Postgres):
     with connect(empty_database) as connection:
         migrate(connection, load())
-        with pytest.raises(SchemaError, match="newer than the code"):
-            migrate(connection, load()[:1])
+        assert migrate(connection, load()[:1]).pending == []
+        assert compare(connection, load()[:1]).version == len(load())
+
+
+def test_earlier_code_is_refused_where_a_later_one_took_away_what_it_reads(empty_database: Postgres, tmp_path: Path):
+    _write(tmp_path, ("V0001__a.sql", "CREATE TABLE a (x integer)"), ("V0002__b.sql", "CREATE TABLE b (x integer)"))
+    _write(tmp_path, ("V0003__without_a.sql", "-- needs V0002\nDROP TABLE a"))
+    first, second, third = load(tmp_path)
+    with connect(empty_database) as connection:
+        migrate(connection, [first, second, third])
+        assert compare(connection, [first, second]).pending == []
+        with pytest.raises(SchemaError, match="V0003__without_a, which took away what releases before V0002 read"):
+            migrate(connection, [first])
+
+
+def test_a_database_of_a_release_that_did_not_say_what_it_needs_is_taken_on(empty_database: Postgres):
+    with connect(empty_database) as connection:
+        migrate(connection, load()[:-1])
+        connection.execute("ALTER TABLE schema_versions DROP COLUMN needs")
+        assert compare(connection, load()).pending == load()[-1:]
+        assert migrate(connection, load()).pending == load()[-1:]
+        assert compare(connection, load()).pending == []
 
 
 @pytest.mark.parametrize("name", ["V0003__gap.sql", "V1__short.sql", "0001_a.sql"])
@@ -77,9 +97,11 @@ def test_a_second_runner_waits_for_the_first(empty_database: Postgres):
         assert done.is_set()
 
 
-def test_our_files_only_add():
+def test_our_files_only_add_or_say_what_they_need():
     contracting = re.compile(r"\b(DROP|TRUNCATE|DELETE|RENAME|ALTER\s+COLUMN)\b", re.IGNORECASE)
     for migration in load():
+        if migration.needs:
+            continue
         statements = re.sub(
             r"--[^\n]*|AS \$\$.*?\$\$", "", migration.sql, flags=re.DOTALL
         )  # what a function does is no migration
