@@ -6,48 +6,50 @@ import json
 import random
 import shutil
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.lab.guest.image import image
-from tests.lab.guest.machine import Guest, overlay
+from tests.lab.guest import persistence
+from tests.lab.guest.image import BOOTED, image
+from tests.lab.guest.machine import Guest
+from tests.lab.guest.snapshot import differences, files_of, snapshot
 from tests.lab.guest.software import UNPACK, pack
 
 # An emulated processor has no steady counter, which is one of the things that an apply refuses.
-APPLY = "hftctl tune apply latency --isolate 2-3 --force unsteady-clock --yes"
+APPLY = "hftctl tune apply latency-extreme --isolate 1 --force unsteady-clock --yes"
 REVERT = "hftctl tune revert --yes"
 VERIFY = "hftctl tune verify -o json"
 READY, TUNED = "ready", "tuned"
-EFFECTIVE = {"/sys/devices/system/cpu/isolated": "2-3", "/sys/devices/system/cpu/nohz_full": "2-3"}
-# Every file that tuning may write, with mode, owner and content; and every setting of the kernel that does not move by itself.
-SNAPSHOT = r"""
-import hashlib, json, os, sys
-found = {}
-for top in ("/etc", "/boot", "/usr/lib/systemd"):
-    for folder, _, names in os.walk(top):
-        for name in names:
-            path = os.path.join(folder, name)
-            state = os.lstat(path)
-            what = os.readlink(path) if os.path.islink(path) else hashlib.sha256(open(path, "rb").read()).hexdigest()
-            found[path] = [oct(state.st_mode), state.st_uid, state.st_gid, what]
-if "kernel" in sys.argv:
-    moving = ("random/", "fs/dentry-state", "fs/inode-", "fs/file-nr", "ns_last_pid", "pty/nr", "fs/aio-nr", "nf_conntrack_count",
-              "perf_event_max_sample_rate", "perf_cpu_time_max", "vm/stat_refresh", "vm/compact_memory", "vm/drop_caches",
-              "vm/user_reserve_kbytes", "fs/quota", "tcp_fastopen_key", "stable_secret", "kernel/cad_pid")
-    for folder, _, names in os.walk("/proc/sys"):
-        for name in names:
-            path = os.path.join(folder, name)
-            if not any(part in path for part in moving):
-                try:
-                    found[path] = open(path, "rb").read().decode(errors="replace")
-                except OSError:
-                    pass
-    for path in ("devices/system/cpu/isolated", "devices/system/cpu/nohz_full", "kernel/mm/transparent_hugepage/enabled",
-                 "kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "devices/virtual/workqueue/cpumask"):
-        path = "/sys/" + path
-        found[path] = open(path).read()
-print(json.dumps(found))
+SLOW_S = 400  # of a command of ours by emulation, beside other work
+# Runs inside the guest: starts a command, and ends as soon as its journal has so many more lines, or the command is over.
+FOLLOW = r"""
+import subprocess, sys, time
+def lines():
+    try:
+        return open("/var/lib/hftctl-tune/journal", "rb").read().count(b"\n")
+    except FileNotFoundError:
+        return 0
+had = lines()
+running = subprocess.Popen(sys.argv[2:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+while running.poll() is None and lines() - had < int(sys.argv[1]):
+    time.sleep(0.002)
+print(lines() - had)
 """
+
+
+@dataclass
+class Prepared:
+    """A disk with two moments to go on from, `ready` and `tuned` (applied and rebooted), and what was seen on the way there."""
+
+    disk: Path
+    software: Path
+    before: dict[str, object]
+    apply_lines: int = 0  # that an apply writes to its journal when nobody disturbs it
+    revert_lines: int = 0
+    brought: dict[str, object] = field(default_factory=dict)  # by which way a reboot found what
+    left: list[str] = field(default_factory=list)  # what is not as it was, at the end of the whole cycle
+    boots_s: list[float] = field(default_factory=list)
 
 
 @dataclass
@@ -55,89 +57,92 @@ class Cut:
     """One power cut: when, and what the machine was after it."""
 
     during: str
-    after_s: float
+    at_line: int  # of the journal, counted from where the command began
+    lines: int = 0  # that stood there when the power went
     boot_s: float = 0.0
-    applied: bool = False
+    isolated: bool = False  # came up with the kernel parameters
     problem: str = ""
 
 
-def snapshot(guest: Guest, *, kernel: bool = False) -> dict[str, object]:
-    return json.loads(guest.say(f"python3 -c '{SNAPSHOT}' {'kernel' if kernel else ''}"))
-
-
-def differences(before: dict[str, object], after: dict[str, object]) -> list[str]:
-    return [
-        f"{path}: {before.get(path)!r} -> {after.get(path)!r}"
-        for path in sorted({*before, *after})
-        if before.get(path) != after.get(path)
-    ]
-
-
-def fresh(folder: Path) -> tuple[Path, Path]:
-    """A disk of its own and the software beside it."""
-    return overlay(image(), folder / "disk.qcow2"), pack(folder / "software.tar")
-
-
-def cycle(folder: Path) -> list[str]:
-    """apply, reboot, verify, revert, reboot; returns what is not as it was. Problems on the way raise."""
-    disk, software = fresh(folder)
-    with Guest(disk, second=software) as guest:
-        guest.say(UNPACK, 300)
+def cycle(folder: Path, *, moments: bool = False) -> Prepared:
+    """apply, reboot, verify, revert, reboot. Problems on the way raise. `moments`: keep those that cuts go on from."""
+    disk, software = folder / "disk.qcow2", pack(folder / "software.tar")
+    shutil.copyfile(image(), disk)
+    told = _clock()
+    with Guest(disk, second=software, snapshot=BOOTED) as guest:
+        guest.say(UNPACK, SLOW_S)
         before = snapshot(guest, kernel=True)
-        files = {path: state for path, state in before.items() if not path.startswith(("/proc", "/sys"))}
-        guest.say(APPLY, 300)
-        assert differences(files, snapshot(guest)), "an apply writes files"
-        guest.reboot()
-        for path, wanted in EFFECTIVE.items():
-            assert guest.say(f"cat {path}").strip() == wanted, path
-        code, said = guest.run(VERIFY)
-        assert code == 0, said
-        guest.say(REVERT, 300)
-        assert differences(files, snapshot(guest)) == []
-        guest.reboot()
-        return differences(before, snapshot(guest, kernel=True))
+        found = Prepared(disk, software, files_of(before))
+        told("the software is there")
+        if moments:
+            guest.keep(READY)
+        found.apply_lines = _whole(guest, APPLY)
+        assert differences(found.before, snapshot(guest)), "an apply writes files"
+        told("applied")
+        _reboot(guest, found)
+        told("rebooted")
+        _green(guest)
+        told("verified")
+        found.brought = persistence.checked(guest)
+        _green(guest)  # after all that, still
+        told("looked at what brought what")
+        if moments:
+            guest.keep(TUNED)
+        found.revert_lines = _whole(guest, REVERT)
+        assert differences(found.before, snapshot(guest)) == []
+        told("reverted")
+        _reboot(guest, found)
+        told("rebooted")
+        found.left = differences(before, snapshot(guest, kernel=True))
+    return found
 
 
-def prepare(folder: Path) -> tuple[Path, Path, dict[str, object], float, float]:
-    """A disk with two moments to go on from, `ready` and `tuned` (applied and rebooted); how long an apply and a revert take."""
-    disk, software = fresh(folder)
-    with Guest(disk, second=software) as guest:
-        guest.say(UNPACK, 300)
-        before = snapshot(guest)
-        guest.keep(READY)
-        began = time.monotonic()
-        guest.say(APPLY, 300)
-        apply_s = time.monotonic() - began
-        guest.reboot()
-        guest.say(VERIFY)
-        guest.keep(TUNED)
-        began = time.monotonic()
-        guest.say(REVERT, 300)
-        revert_s = time.monotonic() - began
-    return disk, software, before, apply_s, revert_s
+def _clock() -> Callable[[str], None]:
+    """Says when each step is over; where a run fails, that is what tells how far it came and what was slow."""
+    began = time.monotonic()
+    return lambda step: print(f"{time.monotonic() - began:6.1f} s  {step}", flush=True)
 
 
-def cut(folder: Path, prepared: tuple[Path, Path, dict[str, object], float, float], number: int, seed: int) -> Cut:
+def _green(guest: Guest) -> None:
+    code, said = guest.run(VERIFY, SLOW_S)
+    bad = [one for one in json.loads(said)["verdicts"] if one["answer"] not in {"ok", "unsupported"}] if code else []
+    assert code == 0, bad or said
+
+
+def _reboot(guest: Guest, found: Prepared) -> None:
+    began = time.monotonic()
+    guest.reboot()
+    found.boots_s.append(time.monotonic() - began)
+
+
+def _whole(guest: Guest, command: str) -> int:
+    """How many lines it wrote to the journal."""
+    count = f"cat {persistence.JOURNAL} 2>/dev/null | wc -l"
+    had = int(guest.say(count))
+    guest.say(command, SLOW_S)
+    return int(guest.say(count)) - had
+
+
+def cut(folder: Path, prepared: Prepared, number: int, seed: int) -> Cut:
     """The power goes at a moment that the seed and the number choose; then the machine must come up and lead back."""
-    disk, software, before, apply_s, revert_s = prepared
     draw = random.Random(f"{seed}-{number}")
-    during, takes_s, moment, command = (
-        ("apply", apply_s, READY, APPLY) if number % 2 == 0 else ("revert", revert_s, TUNED, REVERT)
+    during, lines, moment, command = (
+        ("apply", prepared.apply_lines, READY, APPLY)
+        if number % 2 == 0
+        else ("revert", prepared.revert_lines, TUNED, REVERT)
     )
-    found = Cut(during, draw.uniform(0.05, 1.05) * takes_s)
+    found = Cut(during, draw.randint(0, lines))
     own = folder / f"cut-{number}.qcow2"
-    shutil.copyfile(disk, own)
+    shutil.copyfile(prepared.disk, own)
     try:
-        with Guest(own, second=software, snapshot=moment) as guest:
-            guest.begin(command, 300)
-            time.sleep(found.after_s)
+        with Guest(own, second=prepared.software, snapshot=moment) as guest:
+            found.lines = int(guest.say(f"python3 -c '{FOLLOW}' {found.at_line} {command}", SLOW_S))
         began = time.monotonic()
-        with Guest(own, second=software) as guest:
+        with Guest(own, second=prepared.software) as guest:
             found.boot_s = time.monotonic() - began
-            found.applied = guest.say("cat /sys/devices/system/cpu/isolated").strip() == "2-3"
-            guest.say("systemctl is-system-running --wait || true")
-            guest.say(REVERT, 300)
-            if left := differences(before, snapshot(guest)):
+            found.isolated = guest.say("cat /sys/devices/system/cpu/isolated").strip() == "1"
+            guest.say(REVERT, SLOW_S)
+            if left := differences(prepared.before, snapshot(guest)):
                 found.problem = f"not as before: {left[:3]}"
     except Exception as error:
         found.problem = f"{type(error).__name__}: {error}"[:600]
