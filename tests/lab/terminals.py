@@ -93,6 +93,7 @@ ROWS: Mapping[str, Row] = {
     "tune revert": Row("--dry-run", (0, 13), "TuneResult", raw=True),
     "tune hosts": Row("show {profile}", (2,), "TuneHosts"),
     "tune pods": Row("{free}/no-such.yaml", (2,), "TunePods"),
+    "bench scaling": Row("--gateways 0", (2,), "Scaling"),
     "tune probe": Row("--cpus 0 --duration 200ms", (0, 8, 9), "TuneProbe", raw=True),
     "tune rehearse": Row("no-such", (2,), "TuneRehearsal"),
     "destroy": Row(DRY, (0,), "Destroy"),
