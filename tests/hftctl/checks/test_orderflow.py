@@ -5,7 +5,7 @@ from hftctl.checks.door import Door
 from hftctl.errors import Failed, Inconclusive, NotFound
 from tests.hftctl.checks.exchange import Exchange, serving
 
-LIMITS = orderflow.Limits(door_s=0.3, rows_s=0.3)
+LIMITS = orderflow.Limits(door_s=3.0, rows_s=0.3)
 
 
 @pytest.fixture
