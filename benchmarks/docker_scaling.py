@@ -151,7 +151,7 @@ def run_seed(seed: SeedOnDocker, workers: int, seconds: int, standing: Standing)
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    counts = [int(word) for word in options.gateways.split(",")]
+    counts = sorted({int(word) for word in options.gateways.split(",")})
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         ours = stack.enter_context(on_docker(folder, options.profile, "ours"))

@@ -83,7 +83,7 @@ def _job(containers: Containers, found: Found, state: Mapping[str, Any]) -> Read
     if state["Status"] != "exited":
         return Readiness(Answer.WAITING, "the schema is being brought up to date")
     if state["ExitCode"] == 0:
-        return Readiness(Answer.READY, f"the schema has everything up to V{found.spec['schema']['brings']:04d}")
+        return Readiness(Answer.READY, "the schema has everything that its release brings")
     said = " | ".join(containers.last_lines(found.id, SHOWN_LINES)[-SHOWN_LINES:])
     return Readiness(
         Answer.FAILED, f"{found.subject}: the migrations ended with exit status {state['ExitCode']}: {said}"

@@ -104,7 +104,7 @@ def readiness(layout: Layout, subject: str) -> Readiness:
         spec = read(spec_file(layout, subject))
         if spec is None or spec != read(schema_file(layout, subject)):
             return Readiness(Answer.WAITING, "the schema was not brought up to date yet")
-        return Readiness(Answer.READY, f"the schema has everything up to V{spec['schema']['brings']:04d}")
+        return Readiness(Answer.READY, "the schema has everything that its release brings")
     return _component(layout, subject, supervisor, read_record(layout.run, subject))
 
 

@@ -69,3 +69,12 @@ def test_what_dies_on_a_full_disk_could_not_say_so(layout, monkeypatch, status, 
     found = standing._not_running(layout, "engine-0", process)
     assert found.answer is answer
     assert f"the disk of {layout.root} is full, 3 MiB free" in found.message
+
+
+def test_the_schema_of_a_release_that_recorded_it_otherwise_is_known(tmp_path):
+    """As releases before schema gates wrote it; whoever upgrades asks for the status first."""
+    layout = Layout(tmp_path / "paper")
+    for file in (standing.spec_file(layout, "schema-0"), standing.schema_file(layout, "schema-0")):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text('{"settings": {}, "schema": [1, 6]}')
+    assert standing.readiness(layout, "schema-0").answer == "ready"
