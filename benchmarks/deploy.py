@@ -8,26 +8,16 @@ its own. The peer of `--help` is the bare interpreter in the same run: what is o
 
 from __future__ import annotations
 
-import argparse
-import json
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-from stack.traffic.load_machine import machine, sync_probe
+from benchmarks.harness import report, waits
+from benchmarks.harness.waits import seconds
 from tests.faults.stack import Stack
 
 TARGETS_S = {"cold": 15.0, "warm": 5.0, "nothing_to_do": 1.0, "help": 0.3}
-
-
-def seconds(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
 
 
 def one_round(took: dict[str, list[float]]) -> None:
@@ -49,30 +39,11 @@ def one_round(took: dict[str, list[float]]) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+    options = waits.options(__doc__.splitlines()[0]).parse_args()
     took: dict[str, list[float]] = {name: [] for name in (*TARGETS_S, "interpreter")}
     for _ in range(options.runs):
         one_round(took)
-    medians = {name: round(statistics.median(values), 3) for name, values in took.items()}
-    met = all(medians[name] < target for name, target in TARGETS_S.items())
-    report = {
-        "benchmark": "deploy", "runs": options.runs, "median_s": medians, "target_s": TARGETS_S, "met": met,
-        "all_s": {name: [round(value, 3) for value in values] for name, values in took.items()},
-        "machine": machine(), "disk_sync": sync_probe(Path(tempfile.gettempdir())),
-    }  # fmt: skip
-    if options.json:
-        print(json.dumps(report, indent=2))
-    else:
-        for name, target in TARGETS_S.items():
-            print(
-                f"{name:15} {medians[name]:8.3f} s   target {target} s   {'met' if medians[name] < target else 'MISSED'}"
-            )
-        print(f"{'interpreter':15} {medians['interpreter']:8.3f} s   (the peer of help)")
-        print(json.dumps(report["machine"] | report["disk_sync"]))
-    return 0 if met else 11
+    return waits.finish("deploy", took, TARGETS_S, report.beside(), as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -8,18 +8,15 @@ before; a clean deploy begins without volumes, so it makes a database cluster to
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import statistics
 import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.deploy import seconds
+from benchmarks.harness import report, waits
+from benchmarks.harness.waits import seconds
 from hftctl.operations.build import build_image
 from hftctl.profile.load import load
-from stack.traffic.load_machine import machine, sync_probe
 from tests.lab.docker.engine import engine
 from tests.lab.docker.images import make, trusted
 from tests.lab.docker.packages import CACHE
@@ -45,38 +42,20 @@ def one_round(scene: Scene, took: dict[str, list[float]]) -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+    options = waits.options(__doc__.splitlines()[0]).parse_args()
     took: dict[str, list[float]] = {name: [] for name in TARGETS_S}
     builds = 0
     with engine() as started, tempfile.TemporaryDirectory(prefix="hftctl-bench-") as folder:
         os.environ |= {**started.env, "HFTCTL_HOME": folder}
         images = make(started)
-        wanted = {**load("compose").values["images"], "base": images.base}
+        values = load("compose").values
+        wanted = {**values["images"], "base": images.base}
         built = build_image(wanted, **trusted(Path(folder)))
         scene = Lab(started, images, built, wanted).scene(Path(folder), "bench")
         for _ in range(options.runs):
             builds += one_round(scene, took)
-        sync = sync_probe(CACHE)
-    medians = {name: round(statistics.median(values), 3) for name, values in took.items()}
-    met = builds == 0 and all(medians[name] < target for name, target in TARGETS_S.items())
-    report = {
-        "benchmark": "deploy_compose", "runs": options.runs, "median_s": medians, "target_s": TARGETS_S, "builds": builds, "met": met,
-        "all_s": {name: [round(value, 3) for value in values] for name, values in took.items()},
-        "gateways": load("compose").values["gateways"], "image_bytes": built.size_bytes, "machine": machine(), "disk_sync": sync,
-    }  # fmt: skip
-    if options.json:
-        print(json.dumps(report, indent=2))
-    else:
-        for name, target in TARGETS_S.items():
-            print(
-                f"{name:15} {medians[name]:8.3f} s   target {target} s   {'met' if medians[name] < target else 'MISSED'}"
-            )
-        print(f"{'builds':15} {builds:8}     target 0      {'MISSED' if builds else 'met'}")
-        print(json.dumps(report["machine"] | report["disk_sync"]))
-    return 0 if met else 11
+        beside = {"gateways": values["gateways"], "image_bytes": built.size_bytes, **report.beside(CACHE)}
+    return waits.finish("deploy_compose", took, TARGETS_S, beside, as_json=options.json, none_of={"builds": builds})
 
 
 if __name__ == "__main__":

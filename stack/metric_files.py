@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
 from typing import Any
 
 from prometheus_client import values
 from prometheus_client.mmap_dict import MmapedDict
 
+from stack.process_name import process_name
+
 logger = logging.getLogger(__name__)
 
 FILE_BYTES = 1 << 18  # four times the library's, so that files hardly ever grow: labels have few values
 _ENTRY_BYTES_MAX = 64  # beside the key's own
-_HOST = platform.node().replace("_", "-")
 
 
 class _AllocatedDict(MmapedDict):
@@ -44,12 +44,7 @@ class _AllocatedDict(MmapedDict):
 def allocate_ahead() -> None:
     """Before the first metric is made, and once PROMETHEUS_MULTIPROC_DIR is set: importing this module reads it."""
     values.MmapedDict = _AllocatedDict  # type: ignore[attr-defined]
-    values.ValueClass = values.MultiProcessValue(_process)  # type: ignore[no-untyped-call]
-
-
-def _process() -> str:
-    """Part of the files' names. In containers that share a folder every service is process 1, so the host's name stands too."""
-    return f"{_HOST}.{os.getpid()}"
+    values.ValueClass = values.MultiProcessValue(process_name)  # type: ignore[no-untyped-call] # part of the files' names
 
 
 def _with_room(filename: str, size: int) -> str:

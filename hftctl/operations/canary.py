@@ -16,6 +16,7 @@ from hftctl.checks.canary import Pair, Verdict, judge
 from hftctl.checks.slo import Slo
 from hftctl.errors import HftctlError
 from hftctl.operations.request import Request
+from hftctl.operations.standing import last_revision
 from hftctl.plan.actuator import Answer
 from hftctl.plan.change import Change, Op, Plan, State
 from hftctl.plan.diff import change
@@ -75,6 +76,12 @@ def staged(target: Target, release: Release, before: Revision | None, plan: Plan
     changes += [one for one in rest if one.op is Op.DELETE]
     changes += [Change(name, Op.DELETE, beside[name], None, "the canary is over") for name in reversed(beside)]
     return Staged(tuple(changes), steps, tuple(beside))
+
+
+def shown(target: Target, release: Release, plan: Plan, request: Request) -> Plan:
+    """The plan as a person confirms it: with the steps of its canary among the changes, as they will be made."""
+    found = staged(target, release, last_revision(target), plan, request)
+    return Plan((*(one for one in plan.changes if one.op is Op.KEEP), *found.changes)) if found.steps else plan
 
 
 def passed_before(target: Target, release: Release) -> tuple[int, ...]:

@@ -68,7 +68,8 @@ def roll(target: Target, release: Release, request: Request) -> RolloutResult:
         return ended(revision=standing.number, rollout=standing.rollout)
     findings = (*refuse_early(target, release), *request.findings)
     if request.dry_run:
-        return replace(result, result="planned", findings=findings, duration_s=time.monotonic() - started)
+        shown = canary.shown(target, release, plan, request)
+        return replace(result, result="planned", plan=shown, findings=findings, duration_s=time.monotonic() - started)
     confirm(request.confirm, _intention(target, release, request, plan, findings))
     with target.lock(request.why, wait_s=request.lock_wait_s):
         _close_recorded(target, release, request)
@@ -77,9 +78,10 @@ def roll(target: Target, release: Release, request: Request) -> RolloutResult:
             return ended(revision=standing.number, rollout=standing.rollout)
         if moved != plan:  # somebody was faster: what was confirmed is not what would be done
             confirm(request.confirm, _intention(target, release, request, moved, findings))
+        shown = canary.shown(target, release, moved, request)
         with Interrupts() as interrupts:
             end = _apply(target, release, moved, request, interrupts)
-        return ended(plan=moved, findings=findings, **end)
+        return ended(plan=shown, findings=findings, **end)
 
 
 def refuse_early(target: Target, release: Release) -> tuple[Finding, ...]:
@@ -113,7 +115,8 @@ def _plan(target: Target, desired: State, request: Request) -> Plan:
 def _intention(
     target: Target, release: Release, request: Request, plan: Plan, findings: tuple[Finding, ...]
 ) -> Intention:
-    return Intention(request.verb, target.deployment, target.name, release.environment, plan, findings)
+    shown = canary.shown(target, release, plan, request)
+    return Intention(request.verb, target.deployment, target.name, release.environment, shown, findings)
 
 
 def _done_already(target: Target, release: Release, plan: Plan, request: Request) -> Revision | None:

@@ -23,6 +23,7 @@ from stack.gateway.gateway import Gateway
 from stack.gateway.partitions import MapError
 from stack.gateway.protocol import protocol
 from stack.keys import Keys, KeysError
+from stack.process_name import process_name
 from stack.settings import GatewaySettings
 
 try:
@@ -158,7 +159,7 @@ def listen(path: str) -> tuple[socket.socket, str]:
     if "http" in inherited:
         return socket.socket(fileno=int(inherited["http"])), ""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    fresh = f"{path}.{os.getpid()}"
+    fresh = f"{path}.{process_name()}"
     Path(fresh).unlink(missing_ok=True)
     listener.bind(fresh)
     Path(fresh).chmod(0o600)

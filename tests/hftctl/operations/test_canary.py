@@ -9,7 +9,7 @@ import time
 import pytest
 
 from hftctl.checks.canary import Answers, Pair
-from hftctl.errors import Failed, Inconclusive, Interrupted, NotFound
+from hftctl.errors import Failed, Inconclusive, Interrupted, NotFound, Refused
 from hftctl.operations import canary
 from hftctl.operations.changing import rollback
 from hftctl.operations.deploy import deploy
@@ -96,6 +96,24 @@ def test_a_good_release_goes_step_by_step_and_nothing_is_left_beside_it(home):
     assert order == [
         "postgres-0", "engine-0", *BESIDE, "nginx", "nginx", "gateway-0", "nginx", "canary-1", "baseline-1",
     ]  # fmt: skip
+
+
+def test_a_dry_run_and_the_confirmation_show_the_steps_that_will_be_made(home):
+    asked = []
+    planned = new(home, dry_run=True)
+    with pytest.raises(Refused) as declined:
+        new(home, confirm=asked.append)  # which answers nothing, so no
+    assert "was declined" in declined.value.message
+    assert divided(home) == []
+    done = new(home)
+    made = [(one.subject, one.cause) for one in FakeTarget(home).journal().last().changes]
+    assert ("nginx", "5 % of all requests to the canary") in made
+    for plan in (planned.plan, asked[0].plan, done.plan):
+        assert [(one.subject, one.cause) for one in plan.pending] == made
+
+
+def test_without_a_canary_the_steps_are_not_shown(home):
+    assert [one.subject for one in new(home, dry_run=True, canary=False).plan.pending if one.subject in BESIDE] == []
 
 
 def test_a_release_that_does_worse_is_taken_back_and_the_first_line_says_what_was_worse(home):

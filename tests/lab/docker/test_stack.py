@@ -153,15 +153,19 @@ def test_a_release_that_refuses_to_start_reverts_by_itself_and_names_its_cause(s
     assert scene.hftctl("status", "-p", "stack")["state"] == "ready"
 
 
-def test_metrics_of_containers_that_are_gone_do_not_pile_up(scene, first):
-    """A rollout takes away what is left of those before it; what still runs goes on counting into its own."""
-    folder = CACHE / "docker" / "volumes" / "hftctl-stack-run" / "_data" / "metrics"
+def test_what_containers_leave_that_are_gone_does_not_pile_up(scene, first):
+    """A rollout takes away the metrics of those before it, and the sockets of those that never took over."""
+    run = CACHE / "docker" / "volumes" / "hftctl-stack-run" / "_data"
+    folder, waiting = run / "metrics", run / "gateway-1.sock.0123456789ab.1"
+    waiting.touch()
     for _ in range(2):
         scene.hftctl("restart", "gateway", "-p", "stack", "--yes")
     hosts = {name.stem.rpartition(".")[0].rpartition("_")[2] for name in folder.glob("*.db")}
     there = {scene.inspect(subject)["Id"][:12] for subject in ("engine-0", "gateway-1", "gateway-2", "persister-0")}
     assert there <= hosts
     assert len(hosts) <= len(there) + 2  # and the two gateways of the restart before
+    assert not waiting.exists()
+    assert (run / "gateway-1.sock").exists()
 
 
 def test_status_says_of_a_gateway_what_it_is_now(scene, first):
