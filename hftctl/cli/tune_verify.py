@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from hftctl.operations.tune_show import Glance
 
 
-def verify(root: Root = THIS_MACHINE, format_: Output = Format.TEXT) -> None:
+def verify(
+    root: Root = THIS_MACHINE,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also what is as it was applied, with what shows it.")
+    ] = False,
+    format_: Output = Format.TEXT,
+) -> None:
     """Compare what is in effect with what the last apply wanted. Reads only.
 
     Kernel parameters are judged by their effect and the kernel's log, not
@@ -26,7 +32,7 @@ def verify(root: Root = THIS_MACHINE, format_: Output = Format.TEXT) -> None:
     \b
     Examples:
       hftctl tune verify
-      hftctl tune verify -o json
+      hftctl tune verify --all
     """
     from hftctl.operations.tune_verify import verify as look
 
@@ -34,10 +40,10 @@ def verify(root: Root = THIS_MACHINE, format_: Output = Format.TEXT) -> None:
     if format_ is Format.JSON:
         output.document("TuneVerification", {**asdict(found), "bad": len(found.bad)})
     else:
-        rows = [[one.answer, one.subject, one.message] for one in found.verdicts if one.answer != "ok"]
-        if rows:
-            output.columns(["", "WHERE", "FOUND"], rows, painted=0)
-        good = len(found.verdicts) - len(rows)
+        differing = [one for one in found.verdicts if one.answer != "ok"]
+        if shown := found.verdicts if everything else differing:
+            output.columns(["", "WHERE", "FOUND"], [[one.answer, one.subject, one.message] for one in shown], painted=0)
+        good = len(found.verdicts) - len(differing)
         output.put(f"{good} of {len(found.verdicts)} places of '{found.profile}' are as they were applied")
     if found.bad:
         raise typer.Exit(ChangesPending.exit_code)

@@ -14,6 +14,7 @@ from hftctl.tuning.effective import effects
 from hftctl.tuning.facts.kernel import interrupts
 from hftctl.tuning.host import Host
 from hftctl.tuning.knobs.sysctl import key_of
+from hftctl.tuning.places import pages
 from hftctl.tuning.places.interrupt import numbers
 from hftctl.tuning.places.kind import split
 from hftctl.tuning.places.registry import place
@@ -66,8 +67,10 @@ def _places(host: Host, applied: Applied) -> Iterator[Verdict]:
 
 
 def _effective(host: Host, one: Standing, lines: dict[str, str]) -> str:
-    """An interrupt moves when it comes the next time."""
+    """An interrupt moves when it comes the next time; pages are there once the kernel counts them."""
     kind, where = split(one.subject)
+    if kind == "pages":
+        return pages.effect(host, where)
     if kind != "interrupt" or one.wanted is None:
         return ""
     number = numbers(lines).get(where)

@@ -14,11 +14,18 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from hftctl.errors import HftctlError
+from hftctl.operations import tune_apply, tune_revert
+from hftctl.operations.tune_plan import Asked
+from hftctl.operations.tune_verify import verify
 from hftctl.tuning.host import Host
+from hftctl.tuning.host_profiles.catalog import PROFILES
+from hftctl.tuning.host_profiles.model import Choice, HostProfile
+from hftctl.tuning.layout import Share
 from hftctl.tuning.places.ethtool import Ethtool
 from hftctl.tuning.places.kernel_value import KernelValue
 from hftctl.tuning.places.pages import HugePages
@@ -33,12 +40,15 @@ CHOICES = {
     f"{THP}/defrag": ("defer", "never"),
     f"{THP}/khugepaged/defrag": ("0", "1"),
 }
+PAGES_2M = 64
 MACHINE_KNOBS = ("transparent-huge-pages", "same-page-merging", "workqueues", "interrupts")
 
 
 def main() -> int:
     _private()
-    seen: dict[str, Any] = {"sysctl": _sysctl(), "machine": _machine(), "kills": _kills(), "places": _places()}
+    seen: dict[str, Any] = {
+        "sysctl": _sysctl(), "machine": _machine(), "pages": _pages_applied(), "kills": _kills(), "places": _places(),
+    }  # fmt: skip
     sys.stdout.write(json.dumps(seen, indent=1) + "\n")
     return 0 if all(one["as_before"] for part in seen.values() for one in part) else 1
 
@@ -76,6 +86,24 @@ def _sysctl() -> list[dict[str, Any]]:
 def _machine() -> list[dict[str, Any]]:
     """What belongs to the whole machine: each interrupt, the masks of work queues, how memory is glued together."""
     return [_cycle("memory, work queues and interrupts of the machine", MACHINE_KNOBS)]
+
+
+def _pages_applied() -> list[dict[str, Any]]:
+    """Both sizes while the machine runs, by the whole way: plan, apply, verify, revert. The shipped profiles leave pages of 1 GiB to
+    the next boot, since memory is in pieces soon; so it is a profile of the lab that asks for one."""
+    choice = Choice("huge-pages", {"2048": PAGES_2M, "1048576": 1}, "for the lab")
+    PROFILES["lab"] = HostProfile("lab", "a machine of the lab", "memory", Share.NONE, (choice,))
+    before = snapshot()
+    try:
+        applied = tune_apply.apply(Path("/"), Asked("lab"), confirm=lambda _made: True)
+        verified = [asdict(one) for one in verify(Path("/")).verdicts] if applied.error is None else []
+    finally:
+        tune_revert.revert(Path("/"), confirm=lambda _name, _back: True)
+    left = differing(before, snapshot())
+    return [
+        {"what": "huge pages of both sizes", "result": applied.result, "cause": applied.cause, "verified": verified, "left": left,
+         "as_before": not left}
+    ]  # fmt: skip
 
 
 def _cycle(what: str, knobs: tuple[str, ...]) -> dict[str, Any]:

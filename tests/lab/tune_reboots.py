@@ -23,22 +23,22 @@ def main() -> int:
         folder = Path(name)
         prepared = scenario.cycle(folder, moments=True)
         print(f"cycle: {prepared.left or 'as before'}; boots of {prepared.boots_s} s; {prepared.brought}", flush=True)
-        cuts: list[scenario.Cut] = []
+        done: list[scenario.Cut] = []
+        asked = scenario.moments(prepared, words.cuts, words.seed)
+        cuts = scenario.cut_all(folder, prepared, asked)
         while True:
-            text = report(prepared, cuts, words.seed, time.monotonic() - began)
-            if words.report:
-                words.report.write_text(
-                    text
-                )  # after each cut: a run of an hour that ends early has not been for nothing
-            if len(cuts) == words.cuts:
+            text = report(prepared, done, len(asked), words.seed, time.monotonic() - began)
+            if words.report:  # after each cut: a long run that ends early has not been for nothing
+                words.report.write_text(text)
+            if (one := next(cuts, None)) is None:
                 break
-            cuts.append(scenario.cut(folder, prepared, len(cuts), words.seed))
-            print(cuts[-1], flush=True)
+            done.append(one)
+            print(one, flush=True)
     print(text)
-    return 1 if prepared.left or any(one.problem for one in cuts) else 0
+    return 1 if prepared.left or any(one.problem for one in done) else 0
 
 
-def report(prepared: scenario.Prepared, cuts: list[scenario.Cut], seed: int, took_s: float) -> str:
+def report(prepared: scenario.Prepared, cuts: list[scenario.Cut], asked: int, seed: int, took_s: float) -> str:
     broken = sum(bool(one.problem) for one in cuts)
     whole = "everything as before: files with mode and owner, settings of the kernel"
     if prepared.left:
@@ -48,26 +48,31 @@ def report(prepared: scenario.Prepared, cuts: list[scenario.Cut], seed: int, too
         for way, what in prepared.brought.items()
     )
     rows = "\n".join(
-        f"| {number} | {one.during} | {one.at_line} | {one.lines} | {one.boot_s:.0f} | {'isolated' if one.isolated else 'untuned'} "
-        f"| {one.problem or 'as before'} |"
-        for number, one in enumerate(cuts)
+        f"| {one.number} | {one.during} | {one.at_line} | {one.lines} | {one.boot_file} | {one.boot_s:.0f} "
+        f"| {'isolated' if one.isolated else 'untuned'} | {one.problem or 'as before'} |"
+        for one in sorted(cuts, key=lambda one: one.number)
     )
+    applied, reverted = (prepared.runs[during].lines for during in ("apply", "revert"))
     return f"""# Tuning over reboots and power cuts
 
-Written by `python -m tests.lab.tune_reboots --cuts {len(cuts)} --seed {seed}` in {took_s / 60:.0f} minutes. The machine: QEMU by emulation,
+Written by `python -m tests.lab.tune_reboots --cuts {asked} --seed {seed}` in {took_s / 60:.0f} minutes. The machine: QEMU by emulation,
 Debian 12 with GRUB, systemd, udev and irqbalance on an ext4 disk, 2 CPUs, a virtio card, {platform.machine()}. Host profile
 `latency-extreme` with CPU 1 isolated.
 
 - apply, reboot, verify, revert, reboot: {whole}
-- {len(cuts)} power cuts (SIGKILL of the process that is the machine), at lines of the journal drawn over the {prepared.apply_lines} of an
-  apply or the {prepared.revert_lines} of a revert: {len(cuts) - broken} came up and led back to what stood before, {broken} did not
+- {len(cuts)} of {asked} power cuts (SIGKILL of the process that is the machine), at lines of the journal: the first two of each
+  command around the boot loader's file, the others drawn over the {applied} lines of an apply or the {reverted} of a revert:
+  {len(cuts) - broken} came up as their journal says and led back to what stood before, files and settings of the kernel; {broken} did not
+
+What the guest had handed to its disk is there after a cut, what it still held in memory is gone. Which kernel parameters a machine
+has to come up with is read from its own journal: what that calls written, the boot loader must have found.
 
 After the first reboot, by which way what was there (our service's own journal says what only it brought):
 
 {ways}
 
-| cut | during | asked for at line | lines when it came | boot s | came up | after a revert |
-|---|---|---|---|---|---|---|
+| cut | during | asked for at line | lines when it came | the boot loader's file | boot s | came up | after a revert |
+|---|---|---|---|---|---|---|---|
 {rows}
 """
 

@@ -14,6 +14,7 @@ WATCHED = (
 )  # fmt: skip
 SLICES = ("/sys/fs/cgroup/system.slice", "/sys/fs/cgroup/systemd/system.slice", "/sys/fs/cgroup/unified/system.slice")
 SECURE_BOOT = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"  # the last byte
+ALL_USERS = ["0", "0", "4294967295"]  # of the first user namespace
 FIRST_PIDS = "pid:[4026531836]"  # the kernel's own number for the first namespace
 HYPERVISORS = {
     "kvm": "kvm", "qemu": "kvm", "amazon ec2": "kvm", "google": "kvm", "vmware": "vmware", "microsoft": "hyper-v",
@@ -72,11 +73,20 @@ def _container(host: Host) -> str:
     if said := host.variable("container"):
         return said
     groups = host.read("/proc/1/cgroup") or ""
-    return "kubernetes" if "kubepods" in groups else "docker" if "/docker/" in groups else ""
+    named = "kubernetes" if "kubepods" in groups else "docker" if "/docker/" in groups else ""
+    return named or ("user namespace" if _mapped(host) else "")
+
+
+def _mapped(host: Host) -> bool:
+    """Root here is somebody else outside, and may write next to nothing of the kernel's, whatever runs the container."""
+    users = host.read("/proc/self/uid_map")
+    return users is not None and users.split() != ALL_USERS
 
 
 def _own_machine(host: Host) -> bool:
-    """The processes of a container, or its root, are not those that the kernel began with."""
+    """The processes of a container, its users, or its root, are not those that the kernel began with."""
+    if _mapped(host):
+        return False
     root = re.search(r"^\S+ / (\S+) ", host.read("/proc/mounts") or "", re.MULTILINE)
     return (
         host.link("/proc/self/ns/pid") == FIRST_PIDS

@@ -11,11 +11,12 @@ import os
 import stat
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from hftctl.paths import sync_folder, write_atomic
 from hftctl.plan.change import Spec
 from hftctl.tuning.host import Host
-from hftctl.tuning.places import activation
+from hftctl.tuning.places import activation, loader_file
 
 
 class File:
@@ -49,21 +50,21 @@ class File:
             os.symlink(spec["link"], beside)  # noqa: PTH211
             os.rename(beside, path)  # noqa: PTH104
             sync_folder(path.parent)
+        elif loader_file.read_by_loader(where):
+            ready = path.with_name(_ready(path.name))
+            _put(ready, spec, temporary=_beside(path.name))
+            loader_file.replace(ready, path, on_disk=host.live)
         else:
-            write_atomic(
-                path,
-                _data(spec),
-                mode=spec["mode"],
-                owner=(spec["uid"], spec["gid"]),
-                attributes={name: base64.b64decode(value) for name, value in spec.get("attributes", {}).items()},
-                temporary=_beside(path.name),
-            )
+            _put(path, spec, temporary=_beside(path.name))
         activation.after(host, where, spec)
 
     def settle(self, host: Host, where: str) -> None:
         path = host.at(where)
-        with suppress(FileNotFoundError):
-            os.unlink(path.with_name(_beside(path.name)))  # noqa: PTH108
+        for name in (_beside(path.name), _ready(path.name)):
+            with suppress(FileNotFoundError):
+                os.unlink(path.with_name(name))  # noqa: PTH108
+        if loader_file.read_by_loader(where):
+            loader_file.settle(path, on_disk=host.live)
         activation.after(host, where, self.read(host, where))
 
     def ours(self, live: Spec | None, before: Spec | None, written: Sequence[Spec | None]) -> bool:
@@ -87,6 +88,17 @@ def new(host: Host, text: str, *, mode: int = 0o644) -> Spec:
     return {"text": text, "mode": mode, "uid": uid, "gid": gid}
 
 
+def _put(path: Path, spec: Spec, *, temporary: str) -> None:
+    write_atomic(
+        path,
+        _data(spec),
+        mode=spec["mode"],
+        owner=(spec["uid"], spec["gid"]),
+        attributes={name: base64.b64decode(value) for name, value in spec.get("attributes", {}).items()},
+        temporary=temporary,
+    )
+
+
 def _data(spec: Spec) -> bytes:
     return base64.b64decode(spec["base64"]) if "base64" in spec else str(spec["text"]).encode()
 
@@ -94,6 +106,11 @@ def _data(spec: Spec) -> bytes:
 def _beside(name: str) -> str:
     """Not random: what a death leaves is found again. No reader of such folders takes names like this."""
     return f".{name}.hftctl-new"
+
+
+def _ready(name: str) -> str:
+    """What waits for its name until it is where a boot loader looks."""
+    return f".{name}.hftctl-next"
 
 
 def _attributes(path: os.PathLike[str]) -> dict[str, str]:

@@ -63,6 +63,22 @@ def counter(where: str) -> str:
     return f"{place}/hugepages/hugepages-{kib}kB/nr_hugepages"
 
 
+def effect(host: Host, where: str) -> str:
+    """What shows that the pages are there: how many, how many of them nobody has taken yet, and what the machine counts."""
+    kib = int(where.partition("/")[2])
+    free = counter(where).replace("nr_hugepages", "free_hugepages")
+    text = f"{host.number(counter(where))} pages of {size(kib)}, {host.number(free)} of them free"
+    counted = meminfo(host.read("/proc/meminfo") or "").get("Hugetlb")
+    return text if counted is None else f"{text}; huge pages of the machine in all: {size(counted >> 10)}"
+
+
+def size(kib: int) -> str:
+    for unit, name in ((1 << 20, "GiB"), (1 << 10, "MiB")):
+        if kib and kib % unit == 0:
+            return f"{kib // unit} {name}"
+    return f"{kib} KiB"
+
+
 def spare_bytes(host: Host, where: str) -> int:
     """What may be taken without making the node starve: never the last GiB, never the last tenth."""
     node = where.partition("/")[0]

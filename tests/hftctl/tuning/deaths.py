@@ -20,7 +20,7 @@ from tests.hftctl.tuning.trees import build, snapshot
 
 CALLS = (
     "open", "write", "pwrite", "ftruncate", "fsync", "fchmod", "fchown", "setxattr", "close", "rename", "unlink", "rmdir",
-    "mkdir", "symlink", "chmod",
+    "mkdir", "symlink", "link", "chmod",
 )  # fmt: skip
 WRITES = ("write", "pwrite")
 PROFILE, BOUND = "latency-extreme", ("ens2f0",)

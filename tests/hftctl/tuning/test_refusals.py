@@ -116,6 +116,18 @@ def test_pages_at_boot_that_would_end_in_a_panic(tmp_path: Path) -> None:
     assert "boot-pages-too-many" in [one.code for one in tune_plan.plan(root, Asked("latency-extreme")).refusals]
 
 
+@pytest.mark.parametrize("users", ["         0     100000      65536\n", "0 0 1\n"])
+def test_a_container_without_marks_is_known_by_its_users(tmp_path: Path, users: str) -> None:
+    root = build(tmp_path / "host", SMALL)
+    (root / "proc/self/ns").mkdir(parents=True)
+    (root / "proc/self/uid_map").write_text(users)
+    (root / "proc/self/ns/pid").write_text("pid:[4026531836]\n")
+    with pytest.raises(Refused, match=r"this is a container \(user namespace\): the kernel belongs to the host"):
+        tune_apply.apply(root, Asked(), confirm=lambda _made: True)
+    (root / "proc/self/uid_map").write_text("         0          0 4294967295\n")
+    assert not tune_plan.plan(root, Asked()).facts.plan_only
+
+
 def test_wsl_says_what_it_is(tmp_path: Path) -> None:
     root = build(tmp_path / "host", replace(SMALL, kernel="5.15.167.4-microsoft-standard-WSL2"))
     with pytest.raises(Refused, match="this is WSL: its kernel is started and configured by Windows"):

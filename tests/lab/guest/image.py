@@ -25,6 +25,7 @@ DISK_MIB = 1800
 PARTITION_SECTOR = 2048
 SECTOR = 512
 LABEL = "labroot"
+MEMBER, STRANGER = "nobody", "daemon"  # of the group whose sessions get limits; and not
 BUILD_TIMEOUT_S = 900
 BOOTED = "booted"  # the snapshot: up for the first time, nothing of ours in it but the agent
 # By emulation the clock is a device, each look at which costs what a thousand instructions cost; the tsc is not. And a timer
@@ -177,6 +178,8 @@ def _furnish(root: Path) -> None:
     (root / "etc/fstab").write_text(f"LABEL={LABEL} / ext4 errors=remount-ro 0 1\n")
     (root / "etc/default/grub").write_text(GRUB_DEFAULTS)
     (root / "etc/hostname").write_text("lab\n")
+    with (root / "etc/group").open("a") as file:
+        file.write(f"hft:x:64999:{MEMBER}\n")
     (root / "etc/hosts").write_text("127.0.0.1 localhost lab\n")
     grub = root / "boot/grub"
     shutil.copytree(root / "usr/lib/grub/i386-pc", grub / "i386-pc")

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import zlib
 from pathlib import Path
 from types import TracebackType
 
@@ -127,7 +128,7 @@ class Guest:
 
     def end(self, timeout_s: float = 150.0) -> tuple[int, str]:
         found = self.answer(timeout_s, "code")
-        return found["code"], base64.b64decode(found["said"]).decode(errors="replace")
+        return found["code"], zlib.decompress(base64.b64decode(found["said"])).decode(errors="replace")
 
     def run(self, command: str, timeout_s: float = 120.0) -> tuple[int, str]:
         self.begin(command, timeout_s)

@@ -16,6 +16,7 @@ from hftctl.tuning.places.kernel_value import normal
 from hftctl.tuning.places.kind import split
 from hftctl.tuning.places.pages import counter
 from hftctl.tuning.probe.counters import table
+from tests.lab.guest.image import MEMBER, STRANGER
 from tests.lab.guest.machine import Guest
 
 ISOLATED = {1}
@@ -48,6 +49,7 @@ def checked(guest: Guest) -> dict[str, object]:
     assert not twice, f"not there before our service came: {sorted(twice)}"
     seen |= {"sysctl.d": len(sysctls), "tmpfiles.d": len(values), "service": by_service}
     assert "pagesize=1024M" in guest.say("grep hugetlbfs /proc/mounts"), "mounted by its unit"
+    seen["limits"] = _limits(guest)
     seen["udev"] = _udev(guest)
     seen["irqbalance"] = _irqbalance(guest)
     return seen
@@ -94,6 +96,14 @@ def _in_effect(guest: Guest, wanted: dict[str, str]) -> list[str]:
     wrong = {path: live[path] for path, value in wanted.items() if normal(path, live[path]) != normal(path, value)}
     assert not wrong, f"not in effect: {wrong}"
     return list(wanted)
+
+
+def _limits(guest: Guest) -> str:
+    """A session of a member of the group has them, through PAM; nobody else."""
+    shells = {user: guest.say(f"su -s /bin/bash {user} -c 'ulimit -l -r -n'") for user in (MEMBER, STRANGER)}
+    got = {user: re.findall(r"\) (\w+)$", said, re.MULTILINE) for user, said in shells.items()}
+    assert got[MEMBER] == ["unlimited", "99", "1048576"] != got[STRANGER], got
+    return f"memlock, rtprio, nofile {' '.join(got[MEMBER])} for a member of the group, {' '.join(got[STRANGER])} for others"
 
 
 def _udev(guest: Guest) -> str:

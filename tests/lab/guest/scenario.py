@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.lab.guest import persistence
 from tests.lab.guest.image import BOOTED, image
@@ -20,22 +22,33 @@ from tests.lab.guest.software import UNPACK, pack
 APPLY = "hftctl tune apply latency-extreme --isolate 1 --force unsteady-clock --yes"
 REVERT = "hftctl tune revert --yes"
 VERIFY = "hftctl tune verify -o json"
-READY, TUNED = "ready", "tuned"
+READY, TUNED, NEXT = "ready", "tuned", "next"
 SLOW_S = 400  # of a command of ours by emulation, beside other work
-# Runs inside the guest: starts a command, and ends as soon as its journal has so many more lines, or the command is over.
+BOOT_FILE = "file:/boot/grub/grub.cfg"  # the subject of what the boot loader reads
+ENDED = "/run/lab-ended"
+# Runs inside the guest: waits until the journal has so many lines, or the command is over, and says how many it has.
 FOLLOW = r"""
-import subprocess, sys, time
+import os, sys, time
 def lines():
     try:
         return open("/var/lib/hftctl-tune/journal", "rb").read().count(b"\n")
     except FileNotFoundError:
         return 0
-had = lines()
-running = subprocess.Popen(sys.argv[2:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-while running.poll() is None and lines() - had < int(sys.argv[1]):
+while lines() < int(sys.argv[1]) and not os.path.exists(sys.argv[2]):
     time.sleep(0.002)
-print(lines() - had)
+print(lines())
 """
+
+
+@dataclass
+class Run:
+    """What a command wrote to its journal when nobody disturbed it: after which line what began there, and where."""
+
+    command: str
+    moment: str  # the snapshot that it begins from
+    had: int = 0  # lines before it
+    lines: int = 0  # of its own
+    boot_file: int = 0  # the line, of its own, that says that the boot loader's file is about to be written
 
 
 @dataclass
@@ -45,8 +58,7 @@ class Prepared:
     disk: Path
     software: Path
     before: dict[str, object]
-    apply_lines: int = 0  # that an apply writes to its journal when nobody disturbs it
-    revert_lines: int = 0
+    runs: dict[str, Run] = field(default_factory=lambda: {"apply": Run(APPLY, READY), "revert": Run(REVERT, TUNED)})
     brought: dict[str, object] = field(default_factory=dict)  # by which way a reboot found what
     left: list[str] = field(default_factory=list)  # what is not as it was, at the end of the whole cycle
     boots_s: list[float] = field(default_factory=list)
@@ -56,9 +68,11 @@ class Prepared:
 class Cut:
     """One power cut: when, and what the machine was after it."""
 
+    number: int
     during: str
     at_line: int  # of the journal, counted from where the command began
     lines: int = 0  # that stood there when the power went
+    boot_file: str = "untouched"  # by the journal: untouched, about to be written, written
     boot_s: float = 0.0
     isolated: bool = False  # came up with the kernel parameters
     problem: str = ""
@@ -72,12 +86,12 @@ def cycle(folder: Path, *, moments: bool = False) -> Prepared:
     with Guest(disk, second=software, snapshot=BOOTED) as guest:
         guest.say(UNPACK, SLOW_S)
         before = snapshot(guest, kernel=True)
-        found = Prepared(disk, software, files_of(before))
+        found = Prepared(disk, software, before)
         told("the software is there")
         if moments:
             guest.keep(READY)
-        found.apply_lines = _whole(guest, APPLY)
-        assert differences(found.before, snapshot(guest)), "an apply writes files"
+        _whole(guest, found.runs["apply"])
+        assert differences(files_of(before), snapshot(guest)), "an apply writes files"
         told("applied")
         _reboot(guest, found)
         told("rebooted")
@@ -88,8 +102,8 @@ def cycle(folder: Path, *, moments: bool = False) -> Prepared:
         told("looked at what brought what")
         if moments:
             guest.keep(TUNED)
-        found.revert_lines = _whole(guest, REVERT)
-        assert differences(found.before, snapshot(guest)) == []
+        _whole(guest, found.runs["revert"])
+        assert differences(files_of(before), snapshot(guest)) == []
         told("reverted")
         _reboot(guest, found)
         told("rebooted")
@@ -115,37 +129,91 @@ def _reboot(guest: Guest, found: Prepared) -> None:
     found.boots_s.append(time.monotonic() - began)
 
 
-def _whole(guest: Guest, command: str) -> int:
-    """How many lines it wrote to the journal."""
-    count = f"cat {persistence.JOURNAL} 2>/dev/null | wc -l"
-    had = int(guest.say(count))
-    guest.say(command, SLOW_S)
-    return int(guest.say(count)) - had
+def _whole(guest: Guest, run: Run) -> None:
+    """From its begin to its end, with nobody disturbing it."""
+    run.had = len(_journal(guest))
+    guest.say(run.command, SLOW_S)
+    entries = _journal(guest)[run.had :]
+    changed = [change["subject"] for change in entries[0]["changes"]]
+    run.lines = len(entries)
+    run.boot_file = 1 + entries.index(_bare(entries, "intent", changed.index(BOOT_FILE)))
 
 
-def cut(folder: Path, prepared: Prepared, number: int, seed: int) -> Cut:
-    """The power goes at a moment that the seed and the number choose; then the machine must come up and lead back."""
-    draw = random.Random(f"{seed}-{number}")
-    during, lines, moment, command = (
-        ("apply", prepared.apply_lines, READY, APPLY)
-        if number % 2 == 0
-        else ("revert", prepared.revert_lines, TUNED, REVERT)
-    )
-    found = Cut(during, draw.randint(0, lines))
-    own = folder / f"cut-{number}.qcow2"
-    shutil.copyfile(prepared.disk, own)
-    try:
-        with Guest(own, second=prepared.software, snapshot=moment) as guest:
-            found.lines = int(guest.say(f"python3 -c '{FOLLOW}' {found.at_line} {command}", SLOW_S))
-        began = time.monotonic()
-        with Guest(own, second=prepared.software) as guest:
-            found.boot_s = time.monotonic() - began
-            found.isolated = guest.say("cat /sys/devices/system/cpu/isolated").strip() == "1"
-            guest.say(REVERT, SLOW_S)
-            if left := differences(prepared.before, snapshot(guest)):
-                found.problem = f"not as before: {left[:3]}"
-    except Exception as error:
-        found.problem = f"{type(error).__name__}: {error}"[:600]
-    finally:
-        own.unlink(missing_ok=True)
+def _journal(guest: Guest) -> list[dict[str, Any]]:
+    """Whole lines only: a last one may be torn."""
+    text = guest.say(f"cat {persistence.JOURNAL} 2>/dev/null || true", 60)
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
+def _bare(entries: list[dict[str, Any]], kind: str, change: int) -> dict[str, Any]:
+    return next(one for one in entries if one["entry"] == kind and one["change"] == change)
+
+
+def moments(prepared: Prepared, count: int, seed: int) -> list[Cut]:
+    """Half during an apply, half during a revert. The first two of each around the boot loader's file, the others drawn."""
+    found = []
+    for number in range(count):
+        during = ("apply", "revert")[number % 2]
+        run = prepared.runs[during]
+        fixed = {0: run.boot_file, 1: run.boot_file + 1}.get(number // 2)
+        drawn = random.Random(f"{seed}-{number}").randint(0, run.lines)
+        found.append(Cut(number, during, drawn if fixed is None else fixed))
     return found
+
+
+def cut_all(folder: Path, prepared: Prepared, cuts: list[Cut]) -> Iterator[Cut]:
+    """The power goes at those moments. One apply and one revert are begun for all: each goes on from a snapshot of the moment
+    before its machine was killed, and what the disk was at the kill is booted beside."""
+    for during, run in prepared.runs.items():
+        mine = sorted((one for one in cuts if one.during == during), key=lambda one: one.at_line)
+        disk, moment = folder / f"{during}.qcow2", run.moment
+        if mine:
+            shutil.copyfile(prepared.disk, disk)
+        for one in mine:
+            try:
+                with Guest(disk, second=prepared.software, snapshot=moment) as guest:
+                    if moment == run.moment:
+                        guest.say(f"({run.command}; touch {ENDED}) >/dev/null 2>&1 </dev/null & true")
+                    one.lines = (
+                        int(guest.say(f"python3 -c '{FOLLOW}' {run.had + one.at_line} {ENDED}", SLOW_S)) - run.had
+                    )
+                    guest.keep(NEXT)
+                moment = NEXT
+                _after(folder, disk, prepared, one)
+            except Exception as error:
+                one.problem = f"{type(error).__name__}: {error}"[:600]
+            yield one
+        disk.unlink(missing_ok=True)
+
+
+def _after(folder: Path, disk: Path, prepared: Prepared, one: Cut) -> None:
+    """The disk of a dead machine is booted, has to be what its journal says, and to lead back."""
+    own = folder / "after.qcow2"
+    layer = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(disk), str(own)]
+    subprocess.run(layer, check=True, capture_output=True)
+    began = time.monotonic()
+    with Guest(own, second=prepared.software) as guest:
+        one.boot_s = time.monotonic() - began
+        one.isolated = guest.say("cat /sys/devices/system/cpu/isolated").strip() == "1"
+        one.boot_file = _boot_file(_journal(guest)[prepared.runs[one.during].had :])
+        guest.say(REVERT, SLOW_S)
+        if one.isolated:
+            guest.reboot()  # what only a boot takes away
+        left = differences(prepared.before, snapshot(guest, kernel=True))
+    own.unlink()
+    tuned = one.during == "apply"
+    if (one.boot_file, one.isolated) in {("written", not tuned), ("untouched", tuned)}:
+        left.insert(0, f"its journal says that {BOOT_FILE} is {one.boot_file}, and it came up isolated: {one.isolated}")
+    if left:
+        one.problem = f"{left[:4]}"[:600]
+
+
+def _boot_file(entries: list[dict[str, Any]]) -> str:
+    """By what stood in the journal when the power went; what came later, by the next start, is not part of that."""
+    if not entries or entries[0]["entry"] != "begin":
+        return "untouched"
+    ends = (at for at, one in enumerate(entries) if at and one["entry"] in {"begin", "reverting"})
+    own = entries[: next(ends, len(entries))]
+    change = [one["subject"] for one in own[0]["changes"]].index(BOOT_FILE)
+    said = {one["entry"] for one in own if one.get("change") == change}
+    return "written" if "outcome" in said else "about to be written" if said else "untouched"
