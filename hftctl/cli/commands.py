@@ -23,6 +23,7 @@ from hftctl.cli import (
     order,
     plan,
     profile,
+    rendering,
     rollout,
     running,
     scale,
@@ -38,6 +39,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(profile.app, name="profile")
     app.command()(plan.plan)
     app.command()(plan.apply)
+    app.command()(rendering.render)
     app.command()(diff.diff)
     app.command()(drift.drift)
     app.command()(deploy.deploy)

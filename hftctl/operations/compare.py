@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +16,7 @@ from hftctl.plan.diff import ABSENT, walk
 from hftctl.release import Release, Revision
 from hftctl.run import redacted
 from hftctl.targets.base import Target
+from hftctl.targets.rendering import rendered
 
 NOW = "now"
 CONTEXT_LINES = 2
@@ -170,16 +170,3 @@ def _files(before: State, after: State, secrets: Sequence[str]) -> Iterator[File
             )
             if shown := tuple(redacted(line, secrets) for line in lines):
                 yield FileDifference(subject, file, shown[2:])
-
-
-def rendered(subject: str, spec: Spec) -> Iterator[tuple[str, list[str]]]:
-    """What a spec becomes: files as they are written, and how its process is started."""
-    if "settings" in spec:
-        yield f"{subject}.json", json.dumps(spec["settings"], indent=1).splitlines()
-    for name, lines in spec.get("files", {}).items():
-        yield name, list(lines)
-    if "process" in spec:
-        process = {key: value for key, value in spec["process"].items() if value}
-        yield "process", json.dumps(process, indent=1).splitlines()
-    if "digest" in spec:
-        yield "process", [f"it runs with settings that were not recorded, digest {spec['digest']}"]

@@ -107,6 +107,9 @@ class Target(Actuator, Protocol):
     def desired(self, release: Release) -> State:
         """What the release wants here. Reads nothing of what stands; of the machine at most how many processors it has."""
 
+    def rendered(self, release: Release) -> Mapping[str, str]:
+        """The files that a release becomes here, by their names in a folder. Without secrets; reads nothing of what stands."""
+
     def canary(self, release: Release, before: Release, percent: int) -> State:
         """What stands beside the gateways while `percent` of the requests go to those of `release`: canaries, as many fresh ones
         of `before`, and the door, `nginx`, that divides requests. Empty where the target cannot."""

@@ -52,6 +52,7 @@ ROWS: Mapping[str, Row] = {
     "profile import": Row("{free}/no-such.toml", (2, 13), "ProfileImport"),
     "plan": Row("{profile}", (0, 3), "Plan"),
     "apply": Row("{plan} --dry-run", (0,), "Rollout"),
+    "render": Row("{profile} --to {free}/rendered", (0,), "Rendered", raw=True),
     "diff": Row("now {changed} -p {name}", (3,), "Diff", raw=True),
     "drift": Row("-p {name}", (0, 3), "Drift", raw=True),
     "deploy": Row("{changed} --dry-run", (0,), "Rollout"),

@@ -26,6 +26,23 @@ def services() -> Mapping[str, Any]:
     return found
 
 
+def text(document: Mapping[str, Any]) -> str:
+    """As YAML in its own order; text of several lines as a block, to be read and compared."""
+    return yaml.dump(document, Dumper=_Blocks, sort_keys=False, width=120)
+
+
+class _Blocks(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _string(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+
+
+_Blocks.add_representer(str, _string)
+
+
 def template(service: str) -> dict[str, Any]:
     """The body of POST /containers/create, without image, mounts and network, which depend on the deployment.
 

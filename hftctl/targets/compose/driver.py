@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,7 @@ from hftctl.targets.compose import (
     log_stream,
     names,
     networks,
+    plain,
     preflight,
     readiness,
     removal,
@@ -99,6 +101,9 @@ class ComposeTarget:
 
     def desired(self, release: Release) -> State:
         return components.desired(release, self._processors)
+
+    def rendered(self, release: Release) -> Mapping[str, str]:
+        return plain.files(release, os.cpu_count() or 1)
 
     def canary(self, release: Release, before: Release, percent: int) -> State:
         return canary.beside(release, before, percent, self._processors)

@@ -19,7 +19,7 @@ from hftctl.plan.change import Change, Op, Spec, State
 from hftctl.plan.journal import RolloutJournal
 from hftctl.release import Release, Revision
 from hftctl.run import run
-from hftctl.targets import admin, flock
+from hftctl.targets import admin, flock, rendering
 from hftctl.targets.base import ComponentStatus, Drift, EventSource, Finding, LogLine, Past, Surroundings, whole
 from hftctl.targets.differing import EDITED
 from hftctl.targets.local import (
@@ -60,6 +60,14 @@ class LocalTarget:
 
     def desired(self, release: Release) -> State:
         return components.desired(release, self.layout)
+
+    def rendered(self, release: Release) -> Mapping[str, str]:
+        found = {}
+        for subject, spec in self.desired(release).items():
+            for name, lines in rendering.rendered(subject, spec):
+                place = f"processes/{subject}.json" if name == rendering.PROCESS else f"config/{name}"
+                found[place] = "\n".join(lines) + "\n"
+        return found
 
     def canary(self, release: Release, before: Release, percent: int) -> State:
         return {}  # gateways of both releases would run the code that is installed; `profile check` refuses the key

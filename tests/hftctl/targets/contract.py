@@ -60,6 +60,15 @@ def test_desired_is_pure_and_plain(case):
     assert target.desired(case.second) != desired
 
 
+def test_what_is_rendered_says_which_release_and_no_secret(case):
+    target = bring_up(case, case.first)
+    found = case.open().rendered(case.first)
+    assert found == target.rendered(case.first)
+    assert found != target.rendered(case.second)
+    secrets = case.secrets(target)
+    assert [name for name, text in found.items() if any(secret in text for secret in secrets)] == []
+
+
 def test_what_was_applied_is_observed_and_ready(case):
     target = bring_up(case, case.first)
     desired = target.desired(case.first)

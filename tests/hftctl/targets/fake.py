@@ -82,6 +82,9 @@ class FakeTarget:
             for subject in names
         }
 
+    def rendered(self, release):
+        return {f"{subject}.json": json.dumps(spec) for subject, spec in self.desired(release).items()}
+
     def canary(self, release, before, percent):
         """One of each kind, and a door that knows how requests are divided."""
         made = {"baseline-1": before, "canary-1": release}

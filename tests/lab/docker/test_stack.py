@@ -89,7 +89,7 @@ def test_changes_under_load_fail_nobody(scene, first, tmp_path):
     assert results["restart of the engine"]["pauses"]["engine-0"] < 5000
 
 
-def test_no_secret_is_seen_from_outside(scene, first, lab):
+def test_no_secret_is_seen_from_outside(scene, first, lab, tmp_path):
     """Passwords and keys of a deployment with authentication, searched where others can look."""
     docker = lab.engine.docker
     scene.deploy(SHORT + "authentication: api_key\n")
@@ -106,6 +106,8 @@ def test_no_secret_is_seen_from_outside(scene, first, lab):
     assert len(secrets) > 5
     assert all(len(secret) > 30 for secret in secrets)
     seen = json.dumps(scene.hftctl("history", "-p", "stack")) + docker("version").stdout
+    for file in scene.hftctl("render", str(scene.profile), "--to", str(tmp_path / "files"))["files"]:
+        seen += (tmp_path / "files" / file).read_text()
     everything = docker("ps", "-aq", "--no-trunc").stdout.split()
     assert len(everything) > len(
         scene.hftctl("status", "-p", "stack")["components"]
