@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hftctl.errors import UsageError
 from hftctl.operations.host import open_host
 from hftctl.plan.change import Plan, Spec
 from hftctl.plan.diff import diff
@@ -18,6 +17,7 @@ from hftctl.tuning.facts.model import Facts
 from hftctl.tuning.host import Host
 from hftctl.tuning.host_profiles.catalog import fitting, named
 from hftctl.tuning.layout import Layout
+from hftctl.tuning.naming import unknown
 from hftctl.tuning.places.registry import place
 from hftctl.tuning.refusals import CODES, Refusal, refusals, standing
 from hftctl.tuning.setting import Situation
@@ -70,7 +70,7 @@ def plan(root: Path, asked: Asked) -> TunePlan:
 def compute(host: Host, state: HostState, asked: Asked) -> TunePlan:
     for code in asked.forced:
         if code not in CODES:
-            raise UsageError(f"no refusal has the code '{code}'; there are: {', '.join(CODES)}")
+            raise unknown("no refusal has the code", code, CODES)
     facts = gather(host)
     applied = state.applied
     if not asked.profile and applied is not None:

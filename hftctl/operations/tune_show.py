@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hftctl.operations.host import open_host
-from hftctl.operations.tune_verify import GOOD, verify
+from hftctl.operations.tune_verify import GOOD, PENDING, Verdict, verify
 from hftctl.targets.flock import holder
 from hftctl.tuning.capabilities import Capability, capabilities
 from hftctl.tuning.dead_knobs import DeadKnob, found
@@ -47,7 +48,7 @@ def show(root: Path) -> Glance:
         applied_ns=applied.time_ns if applied is not None else 0,
         actor=applied.actor if applied is not None else "",
         places=sum(one.answer in GOOD for one in verdicts),
-        bad=tuple(f"{one.subject} {one.answer}: {one.message}" for one in verdicts if one.answer not in GOOD),
+        bad=tuple(_sentences(verdicts)),
         remembered=len(state.ledger.origins),
         interrupted=f"{last.verb} of {last.why}" if last is not None else "",
         locked_by=holder(state.lock),
@@ -55,3 +56,13 @@ def show(root: Path) -> Glance:
         capabilities=tuple(capabilities(host, facts)),
         dead=tuple(found(host, facts)),
     )
+
+
+def _sentences(verdicts: Sequence[Verdict]) -> Iterator[str]:
+    """One for all that waits for the same thing."""
+    waiting = [one.subject.partition(":")[2] for one in verdicts if one.answer == PENDING]
+    if waiting:
+        yield f"a reboot is needed for {' '.join(waiting)}"
+    for one in verdicts:
+        if one.answer not in (*GOOD, PENDING):
+            yield f"{one.subject} {one.answer}: {one.message}"

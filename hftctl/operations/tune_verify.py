@@ -21,6 +21,7 @@ from hftctl.tuning.places.registry import place
 from hftctl.tuning.state import Applied, HostState, Standing
 
 GOOD = ("ok", "unsupported")
+PENDING = "pending-reboot"
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def _effective(host: Host, one: Standing, lines: dict[str, str]) -> str:
 
 def _parameters(host: Host, applied: Applied) -> Iterator[Verdict]:
     for effect in effects(host, host.read("/proc/cmdline") or "", list(applied.arguments)):
-        answer = "pending-reboot" if not effect.accepted else "not-effective" if effect.effective == "no" else "ok"
+        answer = PENDING if not effect.accepted else "not-effective" if effect.effective == "no" else "ok"
         yield Verdict(f"parameter:{effect.parameter}", answer, effect.message)
 
 

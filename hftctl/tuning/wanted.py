@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from hftctl.errors import UsageError
 from hftctl.plan.change import State
 from hftctl.tuning import persistence
 from hftctl.tuning.boot import wishes as boot
 from hftctl.tuning.host_profiles.model import HostProfile
 from hftctl.tuning.knobs.catalog import KNOBS
+from hftctl.tuning.naming import unknown
 from hftctl.tuning.places.kind import split
 from hftctl.tuning.setting import Argument, Setting, Situation, Skipped, Wish
 
@@ -35,7 +35,7 @@ def wanted(profile: HostProfile, at: Situation, *, only: Collection[str] = ()) -
     """`only`: names of knobs; the others are as if the profile did not name them."""
     for name in only:
         if name not in KNOBS:
-            raise UsageError(f"no knob is named '{name}'; there are: {', '.join(KNOBS)}")
+            raise unknown("no knob is named", name, KNOBS)
     wishes: list[Wish] = []
     for choice in profile.choices:
         if not only or choice.knob in only:

@@ -36,8 +36,11 @@ def test_a_host_from_facts_to_revert(root: Path, hftctl_: Hftctl) -> None:
     assert verified.code == 3
     assert {one["answer"] for one in verified.document("TuneVerification")["verdicts"]} == {"ok", "pending-reboot"}
 
+    assert "ok              file:/boot/grub/grub.cfg" in hftctl_("tune", "verify", "--all", *at).out
     shown = hftctl_("tune", "show", *at, "-o", "json").document("TuneShow")
     assert (shown["profile"], shown["interrupted"]) == ("latency", "")
+    (waiting,) = shown["bad"]
+    assert waiting.startswith("a reboot is needed for isolcpus=managed_irq,domain,1,3 ")
     assert shown["remembered"] > 30
     back = hftctl_("tune", "revert", *at, "--yes")
     assert back.code == 0
@@ -72,6 +75,8 @@ def test_a_container_says_what_it_is(root: Path, hftctl_: Hftctl) -> None:
     ("words", "message"),
     [
         (("plan", "fast"), "no host profile is named 'fast'; there are: latency,"),
+        (("plan", "latncy"), "did you mean 'latency'?"),
+        (("plan", "--force", "cpu0-isolate"), "did you mean 'cpu0-isolated'?"),
         (("plan", "--only", "magic"), "no knob is named 'magic'; there are: sysctl,"),
         (("plan", "--isolate", "2-3n"), "'2-3n' is no list of CPUs"),
         (("revert", "--force", "cpu0-isolated", "--yes"), "a revert can be forced over foreign-edit only"),
