@@ -23,7 +23,7 @@ pytestmark = [
 
 
 def test_a_machine_is_tuned_over_reboots_and_after_a_power_cut(tmp_path: Path) -> None:
-    prepared = scenario.cycle(tmp_path, moments=True)
+    prepared = scenario.cycle(tmp_path, moving=False)
     assert prepared.left == []
     assert prepared.brought["sysctl.d"]
     (asked,) = scenario.moments(prepared, 1, seed=1)

@@ -21,7 +21,7 @@ def main() -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="hftctl-tune-reboots-") as name:
         folder = Path(name)
-        prepared = scenario.cycle(folder, moments=True)
+        prepared = scenario.cycle(folder)
         print(f"cycle: {prepared.left or 'as before'}; boots of {prepared.boots_s} s; {prepared.brought}", flush=True)
         done: list[scenario.Cut] = []
         asked = scenario.moments(prepared, words.cuts, words.seed)

@@ -50,9 +50,12 @@ def checked(guest: Guest) -> dict[str, object]:
     seen |= {"sysctl.d": len(sysctls), "tmpfiles.d": len(values), "service": by_service}
     assert "pagesize=1024M" in guest.say("grep hugetlbfs /proc/mounts"), "mounted by its unit"
     seen["limits"] = _limits(guest)
-    seen["udev"] = _udev(guest)
-    seen["irqbalance"] = _irqbalance(guest)
     return seen
+
+
+def moving(guest: Guest) -> dict[str, object]:
+    """What udev and irqbalance do in the time after a start."""
+    return {"udev": _udev(guest), "irqbalance": _irqbalance(guest)}
 
 
 def _path(subject: str) -> str:

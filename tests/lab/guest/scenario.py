@@ -78,8 +78,9 @@ class Cut:
     problem: str = ""
 
 
-def cycle(folder: Path, *, moments: bool = False) -> Prepared:
-    """apply, reboot, verify, revert, reboot. Problems on the way raise. `moments`: keep those that cuts go on from."""
+def cycle(folder: Path, *, moving: bool = True) -> Prepared:
+    """apply, reboot, verify, revert, reboot, with the moments kept that cuts go on from. Problems on the way raise. `moving`:
+    look also at what takes a minute to show: a card that goes and comes back, and irqbalance."""
     disk, software = folder / "disk.qcow2", pack(folder / "software.tar")
     shutil.copyfile(image(), disk)
     told = _clock()
@@ -88,8 +89,7 @@ def cycle(folder: Path, *, moments: bool = False) -> Prepared:
         before = snapshot(guest, kernel=True)
         found = Prepared(disk, software, before)
         told("the software is there")
-        if moments:
-            guest.keep(READY)
+        guest.keep(READY)
         _whole(guest, found.runs["apply"])
         assert differences(files_of(before), snapshot(guest)), "an apply writes files"
         told("applied")
@@ -98,10 +98,11 @@ def cycle(folder: Path, *, moments: bool = False) -> Prepared:
         _green(guest)
         told("verified")
         found.brought = persistence.checked(guest)
-        _green(guest)  # after all that, still
+        if moving:
+            found.brought |= persistence.moving(guest)
+            _green(guest)  # after all that, still
         told("looked at what brought what")
-        if moments:
-            guest.keep(TUNED)
+        guest.keep(TUNED)
         _whole(guest, found.runs["revert"])
         assert differences(files_of(before), snapshot(guest)) == []
         told("reverted")
