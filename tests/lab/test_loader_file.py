@@ -29,7 +29,7 @@ pytestmark = [
     ),
 ]
 OLD, NEW = "linux /vmlinuz quiet\n" * 2000, "linux /vmlinuz quiet nohz_full=1\n" * 2000
-DISK_MIB = 24
+DISK_MIB, XFS_MIB = 24, 320
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +109,34 @@ def test_a_boot_loader_finds_what_was_written(made: Path, tmp_path: Path, monkey
         written(monkeypatch)(at)
         assert found(disk) == NEW
         assert sorted(path.name for path in (at / "boot/grub").iterdir()) == ["grub.cfg"]
+
+
+def test_a_file_system_that_only_a_freeze_has_write_out_its_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """XFS: what a reader without the journal finds is a mount without recovery of a copy of the disk."""
+    if shutil.which("mkfs.xfs") is None:
+        pytest.skip("needs xfsprogs")
+    made_ = tmp_path / "made"
+    with made_.open("wb") as file:
+        file.truncate(XFS_MIB << 20)
+    subprocess.run(["mkfs.xfs", "-q", str(made_)], check=True)
+    with mounted(made_, tmp_path) as (disk, at):
+        config = at / "boot/grub/grub.cfg"
+        config.parent.mkdir(parents=True)
+        config.write_text(OLD)
+        subprocess.run(["fsfreeze", "--freeze", str(at)], check=True)
+        subprocess.run(["fsfreeze", "--unfreeze", str(at)], check=True)
+        written(monkeypatch)(at)
+        copy, beside = tmp_path / "copy", tmp_path / "beside"
+        shutil.copyfile(disk, copy)
+        beside.mkdir()
+        subprocess.run(["mount", "-o", "loop,ro,norecovery,nouuid", str(copy), str(beside)], check=True)
+        try:
+            assert (beside / "boot/grub/grub.cfg").read_text() == NEW
+        finally:
+            subprocess.run(["umount", str(beside)], check=True)
+        config.write_text("it is not frozen any more")
 
 
 def test_a_death_at_any_call_leaves_one_of_both(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
