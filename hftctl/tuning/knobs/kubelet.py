@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import struct
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -22,7 +23,17 @@ CHECKPOINTS = {
     "/var/lib/kubelet/memory_manager_state": "memoryManagerPolicy",
 }
 EVICTION_BYTES = 100 << 20  # memory.available, where evictionHard does not say
-UNITS = {"": 1, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "K": 10**3, "M": 10**6, "G": 10**9}
+UNITS = {
+    "": 1,
+    "Ki": 1 << 10,
+    "Mi": 1 << 20,
+    "Gi": 1 << 30,
+    "Ti": 1 << 40,
+    "k": 10**3,
+    "M": 10**6,
+    "G": 10**9,
+    "T": 10**12,
+}
 
 
 class Kubelet:
@@ -35,9 +46,16 @@ class Kubelet:
             yield Skipped("kubelet", f"no {CONFIG} here", self.name)
             return
         text = text_of(before)
+        if text.lstrip().startswith("{"):
+            keys = ", ".join(f"{key}: {wish}" for key, wish in value.items())
+            yield Skipped(
+                "kubelet", f"{CONFIG} is written as JSON, which is not changed line by line; put in: {keys}", self.name
+            )
+            return
         wanted = {**value, "reservedSystemCPUs": f'"{cpu_list.shown(at.layout.housekeeping)}"'}
         if value.get("memoryManagerPolicy") == "Static":
-            limit = f"{reserved_bytes(text) >> 20}Mi"
+            reserved = reserved_bytes(text, at.facts.memory_bytes)
+            limit = str(reserved) if reserved % UNITS["Mi"] else f"{reserved >> 20}Mi"
             wanted["reservedMemory"] = json.dumps([{"numaNode": at.facts.nodes[0].number, "limits": {"memory": limit}}])
         for key, wish in wanted.items():
             text = with_key(text, key, str(wish))
@@ -73,15 +91,25 @@ def with_key(text: str, key: str, value: str) -> str:
     return f"{text.rstrip()}\n{line}\n"
 
 
-def reserved_bytes(text: str) -> int:
+def reserved_bytes(text: str, memory_bytes: int) -> int:
     """kubeReserved + systemReserved + the hard eviction threshold: reservedMemory has to be exactly that."""
-    total = 0
-    for key in ("kubeReserved", "systemReserved"):
-        total += _quantity(text, key, "memory")
-    return total + (_quantity(text, "evictionHard", "memory.available") or EVICTION_BYTES)
+    reserved = sum(_quantity(text, key, "memory") for key in ("kubeReserved", "systemReserved"))
+    share = _found(text, "evictionHard", "memory.available", r"(\d+(?:\.\d+)?)%")
+    if share:
+        return reserved + int(_single(_single(float(share[1])) / 100) * memory_bytes)
+    return reserved + (_quantity(text, "evictionHard", "memory.available") or EVICTION_BYTES)
 
 
 def _quantity(text: str, section: str, key: str) -> int:
+    found = _found(text, section, key, r"(\d+(?:\.\d+)?)(Ki|Mi|Gi|Ti|k|M|G|T)?")
+    return int(float(found[1]) * UNITS[found[2] or ""]) if found else 0
+
+
+def _single(number: float) -> float:
+    """As a float of 32 bits, which the kubelet keeps a share in: the sums have to be equal to the byte."""
+    return float(struct.unpack("f", struct.pack("f", number))[0])
+
+
+def _found(text: str, section: str, key: str, value: str) -> re.Match[str] | None:
     block = re.search(rf"^{section}:(.*(?:\n[ \t]+.*)*)", text, re.MULTILINE)
-    found = re.search(rf'{re.escape(key)}["\']?:\s*["\']?(\d+)(Ki|Mi|Gi|K|M|G)?["\']?', block[1]) if block else None
-    return int(found[1]) * UNITS[found[2] or ""] if found else 0
+    return re.search(rf'{re.escape(key)}["\']?:\s*["\']?{value}["\']?', block[1]) if block else None
