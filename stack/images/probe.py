@@ -9,7 +9,6 @@ What process 1 is stands in its command line: `-m stack.gateway --config ../conf
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import os
 import socket
@@ -53,17 +52,20 @@ def engine(settings: dict[str, Any]) -> tuple[bool, str]:
 
 
 def gateway(settings: dict[str, Any]) -> tuple[bool, str]:
-    client = http.client.HTTPConnection("localhost", timeout=TIMEOUT_S)
     with connect(settings["socket"]) as connection:
         if not ours(connection):
             return False, "waits to take over from the gateway before it"
-        client.sock = connection
-        client.request("GET", "/health/ready", headers={"Connection": "close"})
-        answer = client.getresponse()
-        body = json.loads(answer.read(1 << 20))
-    if answer.status == 200:
+        # By hand: loading http.client takes twice as long as all the rest, in ten containers at once.
+        connection.sendall(b"GET /health/ready HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        head, _, body = b"".join(iter(lambda: connection.recv(65536), b"")).partition(b"\r\n\r\n")
+    status = head.partition(b"\r\n")[0].split()[1:2]
+    if status == [b"200"]:
         return True, "takes orders"
-    return False, f"is not ready: {body.get('message', f'HTTP {answer.status}')}"
+    try:
+        said = json.loads(body)["message"]
+    except (ValueError, KeyError, TypeError):
+        said = f"HTTP {status[0].decode() if status else 'without a status'}"
+    return False, f"is not ready: {said}"
 
 
 def persister(settings: dict[str, Any]) -> tuple[bool, str]:

@@ -182,7 +182,7 @@ def test_status_says_of_a_gateway_what_it_is_now(scene, first):
     until(lambda: scene.inspect("gateway-1")["State"]["Health"]["Log"][-1]["ExitCode"])
     assert not gateway().ready
     docker("start", scene.container("engine-0"))
-    # Docker looks again within five seconds; who asks before that must not be told what it saw last.
+    # Docker looks again within ten seconds; who asks before that must not be told what it saw last.
     told = until(lambda: one if (one := gateway()).ready else None)
     assert told.message == "gateway-1 takes orders"
     until(lambda: all(one.ready for one in target.status()))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from stack.gateway import health
+from stack.images import probe
 from stack.settings import Postgres
 from tests.stack.gateway.processes import NO_REDIS, Client, engine, gateway
 from tests.stack.servers import PostgresServer, ValkeyServer
@@ -69,6 +70,23 @@ def test_a_postgresql_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPat
         return await asyncio.wait_for(health._history(gateway), 5)
 
     assert asyncio.run(ask()) == ("PostgreSQL does not answer: not within 0.01 s", {})
+
+
+def test_the_look_that_docker_takes_agrees_with_health(
+    run: Path, started: Any, shared_database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(run)
+    part = started(engine(run))
+    door = started(gateway(run, shared_database, NO_REDIS))
+    look = {"socket": door.settings.socket}
+    assert probe.gateway(look) == (True, "takes orders")
+    part.stop()
+    with Client(door) as client:
+        status, health = client.call("GET", "/health/ready")
+    assert status == 503
+    ready, said = probe.gateway(look)
+    assert not ready
+    assert said == f"is not ready: {health['message']}"
 
 
 def test_version_names_the_release_and_the_engines(client: Client, shared_gateway: Any) -> None:
