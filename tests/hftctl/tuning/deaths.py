@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import platform
 import shutil
 import signal
 import sys
@@ -146,21 +147,40 @@ def main() -> int:
     parser.add_argument("--step", type=int, default=1, help="die at each so-manieth call only")
     parser.add_argument("--first", type=int, default=1, help="begin with this call: a run can be split into passes")
     given = parser.parse_args()
-    lines, bad = [], 0
+    lines, bad, began = [], 0, time.monotonic()
     for torn in (True, False):  # the fewer ones first
         for verb in ("apply", "revert"):
-            started = time.monotonic()
             outcome = rounds(place(Path(tempfile.gettempdir())), verb, torn=torn, step=given.step, first=given.first)
             bad += len(outcome.lost)
             how = "half written" if torn else "between calls"
-            whole, took = outcome.tried - len(outcome.lost), f"{time.monotonic() - started:.0f} s"
-            lines.append(f"| {verb} | {how} | {outcome.calls} | {outcome.tried} | {whole} | {took} |")
+            lines.append(
+                f"| {verb} | {how} | {outcome.calls} | {outcome.tried} | {outcome.tried - len(outcome.lost)} |"
+            )
             sys.stdout.write("\n".join([lines[-1], *outcome.lost]) + "\n")
             sys.stdout.flush()
-    if given.report:
-        head = "| killed | how | calls | deaths | byte-exact after it | took |\n|---|---|---|---|---|---|\n"
-        given.report.write_text("# Deaths while tuning\n\n" + (__doc__ or "") + "\n\n" + head + "\n".join(lines) + "\n")
+            if given.report:  # what was seen so far: the whole takes a while
+                given.report.write_text(report(lines, given, time.monotonic() - began))
     return 1 if bad else 0
+
+
+def report(lines: list[str], given: argparse.Namespace, took_s: float) -> str:
+    which = "each" if given.step == 1 else f"every {given.step}th, from the {given.first}th on,"
+    return f"""# Deaths while tuning
+
+`make tune-long` ends `tune apply` and `tune revert` of a host with every kind of place, `{PROFILE}` and a card for `vfio-pci`, by
+SIGKILL, in a process of their own, right before {which} of their system calls that change something on a disk, or after half of what
+a write was to write. After each death a revert is killed once more at another call, and then a revert goes to its end; after
+each second death of an apply an apply goes to its end first, and has to lead to what an apply that nobody killed leads to. Compared is
+the whole tree: content, mode, owner, links.
+
+| killed | how | calls | deaths | byte-exact after it |
+|---|---|---|---|---|
+{chr(10).join(lines)}
+
+Seen on {time.strftime("%Y-%m-%d")} in {took_s / 60:.0f} minutes, on Linux {platform.release()}, {os.cpu_count()} processors, the tree in
+memory. What the kernel keeps in memory is not part of this: `tests/lab/tune_host.py` kills applies on a real kernel. What a disk loses
+with its power is in [tune-reboots.md](tune-reboots.md); what a boot loader finds after a death is in `tests/lab/test_loader_file.py`.
+"""
 
 
 if __name__ == "__main__":
