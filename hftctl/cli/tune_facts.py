@@ -50,7 +50,8 @@ def _shown(found: Facts) -> dict[str, Any]:
 
     around, kernel = found.surroundings, found.kernel
     cores = len({(cpu.package, cpu.core) for cpu in found.cpus})
-    stands_in = around.container or ("WSL" if around.wsl else around.virtualisation) or "bare metal"
+    machine = f"a virtual machine ({around.virtualisation})" if around.virtualisation else "bare metal"
+    stands_in = f"a container ({around.container})" if around.container else "WSL" if around.wsl else machine
     return {
         "host": found.host_name,
         "processor": f"{found.model or found.vendor}: {len(found.cpus)} CPUs, {cores} cores, SMT {found.smt}",

@@ -57,9 +57,8 @@ def show(result: Rehearsal) -> None:
         output.columns(["ACCEPTED", "REQUESTED", "EFFECTIVE"], rows)
     for finding in result.findings:
         guess = "" if finding.sure else " (only a rehearsal can tell)"
-        output.hanging(
-            output.paint(f"{finding.code}:", "31" if finding.sure else "33"), f"{finding.message}{guess}", gap=" "
-        )
+        text = ": ".join(filter(None, (finding.word, finding.message)))
+        output.hanging(output.paint(f"{finding.code}:", "31" if finding.sure else "33"), f"{text}{guess}", gap=" ")
     if result.panic or result.last_words:
         output.put("the guest's last words:")
         for line in result.last_words[-12:]:

@@ -20,6 +20,7 @@ def test_a_host_from_facts_to_revert(root: Path, hftctl_: Hftctl) -> None:
     at = ("--root", str(root))
     before = snapshot(root)
     assert hftctl_("tune", "facts", *at, "-o", "json").document("TuneFacts")["facts"]["host_name"] == "desk3"
+    assert "stands in       bare metal" in hftctl_("tune", "facts", *at).out
     planned = hftctl_("tune", "plan", "latency", *at, "-o", "json")
     assert planned.code == 3
     made = planned.document("TunePlan")

@@ -46,8 +46,8 @@ def test_what_the_rules_find_is_told_and_labelled(hftctl_, kernel):
     found = hftctl_("tune", "rehearse", "--kernel", str(kernel), "--cmdline", "nohz_full=0-7 root=/dev/vda1", *HOST)
     assert found.code == 9
     assert found.out.startswith("not rehearsed: qemu-system-x86_64 is not installed")
-    assert "all-isolated: all CPUs are named" in found.out
-    assert "no-nohz-full: this kernel is built without NO_HZ_FULL" in found.out
+    assert "all-isolated: nohz_full=0-7: all CPUs are named" in found.out
+    assert "no-nohz-full: nohz_full: this kernel is built without NO_HZ_FULL" in found.out
     assert "left out, of the real machine only: root=/dev/vda1" in found.out
     assert "by the rules alone, not rehearsed: all-isolated, no-nohz-full" in found.err
 
@@ -55,6 +55,7 @@ def test_what_the_rules_find_is_told_and_labelled(hftctl_, kernel):
 def test_a_guess_is_no_finding(hftctl_, kernel):
     found = hftctl_("tune", "rehearse", "--kernel", str(kernel), "--cmdline", "nosuchword=1", *HOST)
     assert found.code == 8
+    assert "unknown-parameter: nosuchword=1: not among" in found.out
     assert "(only a rehearsal can tell)" in found.out
 
 
