@@ -51,13 +51,15 @@ def test_a_real_kernel_is_tuned_and_put_back() -> None:
     assert -9 in seen["kills"][0]["ends"]
     places = {one["what"]: one["got"] for one in seen["places"]}
     print(places, seen["pages"])
-    (pages,) = seen["pages"]
-    assert pages["result"] == "ready", pages["cause"]
-    said = {one["subject"]: one["message"] for one in pages["verified"]}
+    small, large = seen["pages"]
+    assert small["result"] == "ready", small["cause"]
     assert re.match(
-        r"(64|\d{3,}) pages of 2 MiB, \d+ of them free; huge pages of the machine in all: ", said["pages:node0/2048"]
+        r"(64|\d{3,}) pages of 2 MiB, \d+ of them free; huge pages of the machine in all: ", small["verified"][0]
     )
-    assert re.match(r"[1-9]\d* pages of 1 GiB, [1-9]\d* of them free; ", said["pages:node0/1048576"])
+    if large["result"] == "ready":
+        assert re.match(r"[1-9]\d* pages of 1 GiB, [1-9]\d* of them free; ", large["verified"][0])
+    else:  # memory is in pieces on a machine that has worked for a while: then all is taken back, and it says so
+        assert "huge pages of 1048576 KiB were asked for and 0 granted" in large["cause"]
 
 
 @pytest.mark.skipif(
