@@ -26,17 +26,26 @@ READY, TUNED, NEXT = "ready", "tuned", "next"
 SLOW_S = 400  # of a command of ours by emulation, beside other work
 BOOT_FILE = "file:/boot/grub/grub.cfg"  # the subject of what the boot loader reads
 ENDED = "/run/lab-ended"
-# Runs inside the guest: waits until the journal has so many lines, or the command is over, and says how many it has.
+# Runs inside the guest: waits until the journal has so many lines (or, behind so many, says of a place that it is written), or the
+# command is over, and says how many it has.
 FOLLOW = r"""
-import os, sys, time
+import json, os, sys, time
+count, ended, place = int(sys.argv[1]), sys.argv[2], sys.argv[3:]
 def lines():
     try:
-        return open("/var/lib/hftctl-tune/journal", "rb").read().count(b"\n")
+        return open("/var/lib/hftctl-tune/journal", "rb").read().split(b"\n")[:-1]
     except FileNotFoundError:
-        return 0
-while lines() < int(sys.argv[1]) and not os.path.exists(sys.argv[2]):
+        return []
+def there():
+    own = lines()[count:]
+    if not place:
+        return len(lines()) >= count
+    changes = [one["subject"] for one in json.loads(own[0])["changes"]] if own else []
+    done = [one["change"] for one in map(json.loads, own) if one["entry"] == "outcome"]
+    return place[0] in [changes[at] for at in done]
+while not there() and not os.path.exists(ended):
     time.sleep(0.002)
-print(lines())
+print(len(lines()))
 """
 
 
@@ -78,37 +87,61 @@ class Cut:
     problem: str = ""
 
 
-def cycle(folder: Path, *, moving: bool = True) -> Prepared:
-    """apply, reboot, verify, revert, reboot, with the moments kept that cuts go on from. Problems on the way raise. `moving`:
-    look also at what takes a minute to show: a card that goes and comes back, and irqbalance."""
-    disk, software = folder / "disk.qcow2", pack(folder / "software.tar")
-    shutil.copyfile(image(), disk)
+def cycle(folder: Path) -> Prepared:
+    """apply, reboot, verify, revert, reboot, with the moments kept that cuts go on from. Problems on the way raise."""
     told = _clock()
-    with Guest(disk, second=software, snapshot=BOOTED) as guest:
-        guest.say(UNPACK, SLOW_S)
-        before = snapshot(guest, kernel=True)
-        found = Prepared(disk, software, before)
-        told("the software is there")
-        guest.keep(READY)
-        _whole(guest, found.runs["apply"])
-        assert differences(files_of(before), snapshot(guest)), "an apply writes files"
-        told("applied")
-        _reboot(guest, found)
-        told("rebooted")
-        _green(guest)
-        told("verified")
-        found.brought = persistence.checked(guest)
-        if moving:
-            found.brought |= persistence.moving(guest)
-            _green(guest)  # after all that, still
-        told("looked at what brought what")
+    with _booted(folder) as guest:
+        found = _tuned(guest, told, moments=True)
+        found.brought |= persistence.moving(guest)
+        _green(guest)  # after all that, still
+        told("looked at a card that comes and at irqbalance")
         guest.keep(TUNED)
         _whole(guest, found.runs["revert"])
-        assert differences(files_of(before), snapshot(guest)) == []
+        assert differences(files_of(found.before), snapshot(guest)) == []
         told("reverted")
         _reboot(guest, found)
         told("rebooted")
-        found.left = differences(before, snapshot(guest, kernel=True))
+        found.left = differences(found.before, snapshot(guest, kernel=True))
+    return found
+
+
+def short(folder: Path) -> tuple[Prepared, Cut]:
+    """apply, reboot, verify, and a revert whose power goes when the boot loader's file is back; the next boot has to be as before."""
+    told = _clock()
+    with _booted(folder) as guest:
+        found = _tuned(guest, told, moments=False)
+        run, one = found.runs["revert"], Cut(0, "revert", 0)
+        run.had = len(_journal(guest))
+        _start(guest, run)
+        one.lines = _follow(guest, run.had, BOOT_FILE) - run.had
+    told("power cut")
+    _after(folder, found.disk, found, one)
+    told("as before" if not one.problem else one.problem)
+    return found, one
+
+
+def _booted(folder: Path) -> Guest:
+    disk = folder / "disk.qcow2"
+    shutil.copyfile(image(), disk)
+    return Guest(disk, second=pack(folder / "software.tar"), snapshot=BOOTED)
+
+
+def _tuned(guest: Guest, told: Callable[[str], None], *, moments: bool) -> Prepared:
+    """Our software on it, applied, rebooted, verified, and looked at which way brought what."""
+    guest.say(UNPACK, SLOW_S)
+    found = Prepared(guest.disk, guest.second, snapshot(guest, kernel=True))
+    told("the software is there")
+    if moments:
+        guest.keep(READY)
+    _whole(guest, found.runs["apply"])
+    assert differences(files_of(found.before), snapshot(guest)), "an apply writes files"
+    told("applied")
+    _reboot(guest, found)
+    told("rebooted")
+    _green(guest)
+    told("verified")
+    found.brought = persistence.checked(guest)
+    told("looked at what brought what")
     return found
 
 
@@ -174,10 +207,8 @@ def cut_all(folder: Path, prepared: Prepared, cuts: list[Cut]) -> Iterator[Cut]:
             try:
                 with Guest(disk, second=prepared.software, snapshot=moment) as guest:
                     if moment == run.moment:
-                        guest.say(f"({run.command}; touch {ENDED}) >/dev/null 2>&1 </dev/null & true")
-                    one.lines = (
-                        int(guest.say(f"python3 -c '{FOLLOW}' {run.had + one.at_line} {ENDED}", SLOW_S)) - run.had
-                    )
+                        _start(guest, run)
+                    one.lines = _follow(guest, run.had + one.at_line) - run.had
                     guest.keep(NEXT)
                 moment = NEXT
                 _after(folder, disk, prepared, one)
@@ -185,6 +216,15 @@ def cut_all(folder: Path, prepared: Prepared, cuts: list[Cut]) -> Iterator[Cut]:
                 one.problem = f"{type(error).__name__}: {error}"[:600]
             yield one
         disk.unlink(missing_ok=True)
+
+
+def _start(guest: Guest, run: Run) -> None:
+    guest.say(f"({run.command}; touch {ENDED}) >/dev/null 2>&1 </dev/null & true")
+
+
+def _follow(guest: Guest, lines: int, place: str = "") -> int:
+    """How many lines the journal has when that is reached."""
+    return int(guest.say(f"python3 -c '{FOLLOW}' {lines} {ENDED} {place}", SLOW_S))
 
 
 def _after(folder: Path, disk: Path, prepared: Prepared, one: Cut) -> None:
