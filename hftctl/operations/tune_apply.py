@@ -26,7 +26,6 @@ from hftctl.tuning.state import Applied, HostState, Standing
 
 WAIT_S = 10.0  # for a place to read as written
 AT_A_START = ("plan-only", "cpu-absent", "memory-short")  # the others are about files, which a start leaves alone
-RIGHTS = "root is needed to change the host"
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ def apply(
 
 def need_rights(host: Host) -> None:
     if host.live and os.geteuid() != 0:
-        raise NotFound(f"cannot change this host: {RIGHTS}", hint="run it with sudo")
+        raise NotFound(f"cannot change this host as user {os.geteuid()}: root is needed", hint="run it with sudo")
 
 
 def _nothing_to_do(state: HostState, made: TunePlan) -> bool:

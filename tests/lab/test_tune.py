@@ -85,6 +85,24 @@ def held_us() -> int:
     return int(struct.unpack("=i", Path(DEVICE).read_bytes()[:4])[0])
 
 
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root, to be somebody else")
+def test_who_is_not_root_may_look_and_is_told_that_it_takes_root_to_change() -> None:
+    reading = "-all,+dac_read_search"  # what is below /root is read by nobody else otherwise
+    somebody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+    somebody += [f"--{kind}={reading}" for kind in ("inh-caps", "ambient-caps", "bounding-set")]
+    environment = {**os.environ, "HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def tune(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [*somebody, sys.executable, "-m", "hftctl", "tune", *words]
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+    assert tune("plan", "virtual-machine").returncode == 3
+    refused = tune("apply", "virtual-machine", "--yes")
+    assert refused.returncode == 13
+    assert "cannot change this host as user 65534: root is needed" in refused.stderr
+    assert "hint: run it with sudo" in refused.stderr
+
+
 @pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
 @pytest.mark.parametrize("words", [("plan", "latency"), ("show",), ("facts",)], ids=" ".join)
 def test_what_only_looks_opens_nothing_for_writing(tmp_path: Path, words: tuple[str, ...]) -> None:
