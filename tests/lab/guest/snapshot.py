@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Mapping
 
@@ -37,8 +38,9 @@ if "kernel" in sys.argv:
             found[path] = open(path, "rb").read().decode(errors="replace")
         except OSError:
             pass
-    # Numbers that the kernel draws at each boot: of a pipe, and of what its free memory holds.
-    found["/proc/mounts"] = re.sub(r"(nr_inodes|pipe_ino)=\d+", r"\1=", found["/proc/mounts"])
+    # Numbers that the kernel draws at each boot: of a pipe, and of what its free memory holds. And systemd mounts side by side.
+    mounts = re.sub(r"(nr_inodes|pipe_ino|fd|pgrp)=\d+", r"\1=", found["/proc/mounts"])
+    found["/proc/mounts"] = "".join(sorted(mounts.splitlines(keepends=True)))
 print(json.dumps(found))
 """
 
@@ -53,7 +55,15 @@ def files_of(seen: Mapping[str, object]) -> dict[str, object]:
 
 def differences(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
     return [
-        f"{path}: {before.get(path)!r} -> {after.get(path)!r}"
+        f"{path}: {_told(before.get(path), after.get(path))}"
         for path in sorted({*before, *after})
         if before.get(path) != after.get(path)
     ]
+
+
+def _told(before: object, after: object) -> str:
+    """Of text with several lines those that came or went."""
+    if isinstance(before, str) and isinstance(after, str) and "\n" in before.strip():
+        lines = difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm="")
+        return " | ".join(line for line in lines if not line.startswith(("---", "+++", "@@")))
+    return f"{before!r} -> {after!r}"
