@@ -1,4 +1,4 @@
-# The rare commands: mass cancel, halt and resume, definitions, the roll of client ids.
+# The rare commands: mass cancel, halt and resume, definitions, the roll of client ids, the adoption of rules.
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport qsort, realloc
 from libc.string cimport memcmp, memcpy, memset
@@ -6,11 +6,12 @@ from engine.client_ids cimport roll_ids, text_length
 from engine.events cimport copy_text, emit, refuse, report_cancelled
 from engine.layout cimport (
     BAD_FIELD, Command, DEFINE_INSTRUMENT, EMPTY_SIDE, EV_ACCOUNT_DEFINED, EV_CLIENT_IDS_ROLLED, EV_HALTED,
-    EV_INSTRUMENT_DEFINED, EV_MASS_CANCELLED, EV_RESUMED, Event, HALTED_STATE, OPEN, PRICE_TICKS_MAX,
-    REASON_MASS_CANCEL, SCALE_MAX, WINDOW_TICKS, keep_pages_small, release, reserve,
+    EV_INSTRUMENT_DEFINED, EV_MASS_CANCELLED, EV_RESUMED, EV_RULES_ADOPTED, Event, HALTED_STATE, OPEN,
+    PRICE_TICKS_MAX, REASON_MASS_CANCEL, RULES_VERSION, SCALE_MAX, WINDOW_TICKS, keep_pages_small, release, reserve,
 )
 from engine.orders cimport leave
 from engine.pool cimport find_order, free_order
+from engine.rules cimport set_rules
 from engine.types cimport Account, Book, Core, Level, Order
 
 # ---- mass cancel
@@ -45,7 +46,7 @@ cdef inline void mass_cancel(Core* core, const Command* c) noexcept nogil:
     event.symbol = c.symbol
     event.quantity = n
 
-# ---- halt, resume, roll
+# ---- halt, resume, roll, rules
 
 cdef inline void set_halted(Core* core, const Command* c, bint halted) noexcept nogil:
     cdef Event* event
@@ -61,6 +62,15 @@ cdef inline void roll_client_ids(Core* core, const Command* c) noexcept nogil:
     event = emit(core, EV_CLIENT_IDS_ROLLED)
     event.account = c.account
     event.symbol = c.symbol
+
+cdef inline void adopt_rules(Core* core, const Command* c) noexcept nogil:
+    cdef Event* event
+    if c.quantity <= <int64_t>core.rules or c.quantity > RULES_VERSION:
+        refuse(core, c, BAD_FIELD)
+        return
+    set_rules(core, <uint32_t>c.quantity)
+    event = emit(core, EV_RULES_ADOPTED)
+    event.quantity = c.quantity
 
 # ---- definitions; False: no memory, and nothing has changed
 

@@ -27,7 +27,14 @@ DEFINE_INSTRUMENT  the next symbol id, or a known one again: then state may chan
          side = tick_scale, type = lot_scale, tif = state, text = name.
 DEFINE_ACCOUNT  the next account id (in `account`), its name in text. ACCOUNT_DEFINED.
 ROLL_CLIENT_IDS  the older generation of ids is forgotten, ids of live orders excepted. CLIENT_IDS_ROLLED.
+ADOPT_RULES  quantity = the version: above the one in force and at most RULES_VERSION (else BAD_FIELD). RULES_ADOPTED with it.
 anything else    REFUSED, BAD_FIELD.
+
+Rules 2: a NEW may carry CANCEL_NEWEST, CANCEL_OLDEST or both. Where it, or a REPLACE of it, would meet an order of its own
+account, the resting one goes (CANCEL_OLDEST: CANCELLED, SELF_TRADE, and the next is looked at), the coming one goes with what
+is left of it (CANCEL_NEWEST: CANCELLED, SELF_TRADE), or first that one and then this. What the coming order says counts, not
+what the resting one said. A FOK that could not be filled without its own orders goes as FOK_NOT_FILLABLE, and nothing else.
+Under rules 1 those flags are a BAD_FIELD, as they were.
 
 An empty client_order_id or request_id is none: nothing is remembered and nothing is a duplicate. A client_order_id is its
 account's and symbol's, a request_id its account's alone. A flag that nobody defined is a BAD_FIELD of NEW; fields that a
@@ -84,6 +91,10 @@ class MatchingEngine(Protocol):
 
     @property
     def halted(self) -> bool: ...
+
+    @property
+    def rules(self) -> int:
+        """In force: 1 at first, then what ADOPT_RULES said last."""
 
     @property
     def client_ids(self) -> int:

@@ -2,18 +2,19 @@
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from engine.administration cimport (
-    book_free, define_account, define_instrument, mass_cancel, roll_client_ids, set_halted,
+    adopt_rules, book_free, define_account, define_instrument, mass_cancel, roll_client_ids, set_halted,
 )
 from engine.client_ids cimport grow_ids, table_make
 from engine.events cimport refuse
 from engine.invariants cimport first_broken
 from engine.layout cimport (
-    BAD_FIELD, CANCEL, CHECK_EVERY_COMMAND, Command, DEFINE_ACCOUNT, DEFINE_INSTRUMENT, Event, HALT, HIGH_BIT,
+    ADOPT_RULES, BAD_FIELD, CANCEL, CHECK_EVERY_COMMAND, Command, DEFINE_ACCOUNT, DEFINE_INSTRUMENT, Event, HALT, HIGH_BIT,
     LIKELY, MASS_CANCEL, NEW, REPLACE, RESUME, ROLL_CLIENT_IDS, Record, UNLIKELY, fault_in, lock_tables, make_ready,
     release, reserve, unlock_tables,
 )
 from engine.lookahead cimport FAR, MIDDLE, NEAR, look_far, look_middle, look_near
 from engine.orders cimport cancel_order, new_order, replace_order
+from engine.rules cimport set_rules
 from engine.types cimport Core, IdEntry, Order
 
 cdef enum:
@@ -52,6 +53,7 @@ cdef inline Core* core_make(
     core.faulted_in = faulted_in
     core.max_live_orders = max_live_orders
     core.fresh = 1
+    set_rules(core, 1)
     core.index_mask = slots - 1
     core.index_shift = 64 - <uint32_t>HIGH_BIT(slots)
     core.secret[0] = secret[0]
@@ -145,6 +147,8 @@ cdef inline bint apply_record(Core* core, const Record* record) noexcept nogil:
         return define_account(core, command)
     elif command.kind == ROLL_CLIENT_IDS:
         roll_client_ids(core, command)
+    elif command.kind == ADOPT_RULES:
+        adopt_rules(core, command)
     else:
         refuse(core, command, BAD_FIELD)
     return True

@@ -15,6 +15,7 @@ from engine.api import Book, Level
 from engine.administration cimport select_orders
 from engine.client_ids cimport IdKey, has_id, hash_body, hash_id, home_entry, known_id
 from engine.core cimport LIVE_ORDERS_LIMIT, apply_records, core_fault_in, core_free, core_make, first_out_of_order
+from engine.hashed cimport HashedOrder, walk_levels
 from engine.invariants cimport first_broken
 from engine.ladder cimport key_below, level_at, price_of
 from engine.layout cimport COMMAND_BYTES, EMPTY_SIDE, PREFETCH, RECORD_BYTES, SEQUENCE_MASK
@@ -26,78 +27,10 @@ from engine.snapshot cimport (
 )
 from engine.types cimport Account, Book as CBook, Core, FarLevel, IdEntry, Level as CLevel, Order
 
-cdef struct HashedOrder:    # state.ORDER
-    uint64_t sequence
-    int64_t price, quantity, leaves
-    uint64_t last_event
-    uint32_t account, symbol
-    uint8_t kinds[4]
-    uint32_t spare
-
-cdef struct Walk:
-    uint32_t number         # of the order that comes next
-    uint32_t left           # in its queue, by what its level says
-    HashedOrder* out
-
 cdef enum:
     HASHED_ORDERS = 8192
-    WALKS = 16              # queues walked at once: each step of one waits for memory
     LEVELS_PER_PIECE = 16384
     GIL_FREE_FROM = 256     # records; for fewer, giving the GIL away costs more than it frees
-
-
-cdef void fill_hashed(HashedOrder* hashed, const Order* order) noexcept nogil:
-    hashed.sequence = order.sequence
-    hashed.price = order.price
-    hashed.quantity = order.quantity
-    hashed.leaves = order.leaves
-    hashed.last_event = order.last_event
-    hashed.account = order.account
-    hashed.symbol = order.symbol
-    hashed.kinds[0] = order.side
-    hashed.kinds[1] = order.type
-    hashed.kinds[2] = order.tif
-    hashed.kinds[3] = order.flags
-    hashed.spare = 0
-
-
-cdef uint64_t walk_levels(Core* core, CBook* book, uint32_t s, int64_t* key, HashedOrder* hashed, uint64_t room) noexcept nogil:
-    """The orders of as many levels as there is room for, best first and oldest first; `key` moves on to the next level.
-    Returns how many; 0: a queue has not as many as its level says."""
-    cdef Walk walks[WALKS]
-    cdef Walk* walk
-    cdef CLevel* level
-    cdef Order* order
-    cdef uint64_t n = 0
-    cdef uint32_t used = 0, going, w
-    while key[0] != EMPTY_SIDE and used < WALKS:
-        level = level_at(book, s, key[0])
-        if n + level.count > room:
-            break
-        walks[used].number = level.head
-        walks[used].left = level.count
-        walks[used].out = hashed + n
-        PREFETCH(&core.orders[level.head])
-        n += level.count
-        used += 1
-        key[0] = key_below(&book.sides[s], key[0])
-    going = used
-    while going != 0:
-        going = 0
-        for w in range(used):
-            walk = &walks[w]
-            if walk.number == 0 or walk.left == 0:
-                if walk.number != 0 or walk.left != 0:
-                    return 0
-                continue
-            order = &core.orders[walk.number]
-            fill_hashed(walk.out, order)
-            PREFETCH(&core.orders[order.next])
-            walk.number = order.next
-            walk.left -= 1
-            walk.out += 1
-            going += 1
-    return n
 
 
 cdef class Engine:
@@ -229,6 +162,10 @@ cdef class Engine:
         return bool(self.core.halted)
 
     @property
+    def rules(self):
+        return self.core.rules
+
+    @property
     def client_ids(self):
         return self.core.ids[self.core.younger].count
 
@@ -265,8 +202,9 @@ cdef class Engine:
     def _state(self):
         cdef Core* core = self.core
         cdef uint32_t i, s
-        counters = (core.sequence, core.ordinal, core.trades, core.live, self.client_ids, self.halted)
-        yield state.STATE.pack(*counters, core.symbols, core.accounts_count)
+        counters = (core.sequence, core.ordinal, core.trades, core.live, self.client_ids)
+        flags = state.flags(self.halted, core.rules)
+        yield state.STATE.pack(*counters, flags, core.symbols, core.accounts_count)
         for i in range(core.symbols):
             yield PyBytes_FromStringAndSize(<const char*>&core.books[i].definition, COMMAND_BYTES)
         for i in range(core.accounts_count):

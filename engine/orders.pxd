@@ -3,14 +3,14 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from engine.client_ids cimport IdKey, has_id, hash_id, home_entry, known_id, remember_id
 from engine.events cimport copy_text, refuse, report, report_cancelled
 from engine.ladder cimport (
-    can_fill, close_level, crosses, dequeue, enqueue, far_exhausted, key_of, level_at, limit_key, price_of,
-    subtract_lots,
+    can_fill, close_level, crosses, dequeue, enqueue, far_exhausted, key_below, key_of, level_at, limit_key,
+    price_of, subtract_lots,
 )
 from engine.layout cimport (
-    BAD_FIELD, BAD_PRICE, BAD_QUANTITY, BOOK_FULL, BY_CLIENT, Command, DUPLICATE_CLIENT_ORDER_ID, EV_ACCEPTED,
+    BAD_FIELD, BAD_PRICE, BAD_QUANTITY, BOOK_FULL, BY_CLIENT, CANCEL_NEWEST, CANCEL_OLDEST, Command, DUPLICATE_CLIENT_ORDER_ID, EV_ACCEPTED,
     EV_FILL, EV_REPLACED, Event, FOK, FOK_NOT_FILLABLE, GTC, INSTRUMENT_HALTED, LIKELY, LIMIT, MAKER, MARKET,
     NOT_OWNER, NO_REASON, POST_ONLY, POST_ONLY_WOULD_CROSS, PREFETCH, PRICE_TICKS_MAX, QUANTITY_LOTS_MAX,
-    REASON_HALTED, TOO_MANY_FAR_LEVELS, UNFILLED_REST, UNKNOWN_ACCOUNT, UNKNOWN_ORDER, UNKNOWN_SYMBOL, UNLIKELY,
+    REASON_HALTED, SELF_TRADE, TOO_MANY_FAR_LEVELS, UNFILLED_REST, UNKNOWN_ACCOUNT, UNKNOWN_ORDER, UNKNOWN_SYMBOL, UNLIKELY,
     WINDOW_TICKS,
 )
 from engine.pool cimport find_order, free_order, index_order, take_order, unindex_order
@@ -18,13 +18,44 @@ from engine.types cimport Book, Core, Level, Order
 
 # ---- matching
 
-cdef inline void match(Core* core, Book* book, Order* taker) noexcept nogil:
-    """Fill against the opposite side: best price first, oldest order first, at the maker's price."""
+cdef inline void leave(Core* core, uint32_t number) noexcept nogil:
+    """A resting order goes; what it says is still readable until the next order comes."""
+    cdef Order* order = &core.orders[number]
+    dequeue(core, core.books[order.symbol - 1], order)
+    unindex_order(core, order.sequence, number)
+
+cdef inline bint fillable(Core* core, Book* book, Order* taker) noexcept nogil:
+    """Can a FOK be filled at once? Orders of its own account, where it does not trade with them, are no help, and none lies on
+    the way where it would have to go itself."""
+    cdef uint32_t s = taker.side - 1, opposite = s ^ 1, number
+    cdef int64_t limit = limit_key(book, taker), key = book.sides[opposite].best, lots = taker.leaves
+    cdef Order* maker
+    if LIKELY(not taker.flags & (CANCEL_NEWEST | CANCEL_OLDEST)):
+        return can_fill(book, limit, s, lots)
+    while limit + key >= WINDOW_TICKS - 1:
+        number = level_at(book, opposite, key).head
+        while number != 0:
+            maker = &core.orders[number]
+            if maker.account != taker.account:
+                lots -= maker.leaves
+                if lots <= 0:
+                    return True
+            elif taker.flags & CANCEL_NEWEST:
+                return False
+            number = maker.next
+        key = key_below(&book.sides[opposite], key)
+    return False
+
+cdef inline uint8_t match(Core* core, Book* book, Order* taker) noexcept nogil:
+    """Fill against the opposite side: best price first, oldest order first, at the maker's price. SELF_TRADE: it met an order
+    of its own account and must go itself."""
     cdef uint32_t s = taker.side - 1, opposite = s ^ 1, number
     cdef int64_t limit = limit_key(book, taker), key, price, lots
     cdef Level* level
     cdef Order* maker
     cdef Event* event
+    # Whose orders it does not trade with; no account is 0.
+    cdef uint32_t own = taker.account if UNLIKELY(taker.flags & (CANCEL_NEWEST | CANCEL_OLDEST)) else 0
     while taker.leaves != 0 and crosses(book, limit, s):
         key = book.sides[opposite].best
         price = price_of(book, key, opposite)
@@ -32,6 +63,14 @@ cdef inline void match(Core* core, Book* book, Order* taker) noexcept nogil:
         while True:
             number = level.head
             maker = &core.orders[number]
+            if UNLIKELY(maker.account == own):
+                if taker.flags & CANCEL_OLDEST:
+                    leave(core, number)
+                    report_cancelled(core, maker, SELF_TRADE)
+                    free_order(core, number)
+                if taker.flags & CANCEL_NEWEST:
+                    return SELF_TRADE
+                break
             lots = taker.leaves if taker.leaves < maker.leaves else maker.leaves
             taker.leaves -= lots
             maker.leaves -= lots
@@ -43,7 +82,7 @@ cdef inline void match(Core* core, Book* book, Order* taker) noexcept nogil:
             event = report(core, taker, EV_FILL, price, lots, taker.leaves)
             event.trade = core.trades
             if maker.leaves != 0:
-                return
+                return NO_REASON
             level.head = maker.next
             level.count -= 1
             unindex_order(core, maker.sequence, number)
@@ -53,7 +92,8 @@ cdef inline void match(Core* core, Book* book, Order* taker) noexcept nogil:
                 break
             core.orders[level.head].prev = 0
             if taker.leaves == 0:
-                return
+                return NO_REASON
+    return NO_REASON
 
 # ---- NEW
 
@@ -74,9 +114,9 @@ cdef inline uint8_t why_not_new(Core* core, const Command* c, IdKey* id_key) noe
     if UNLIKELY(<uint8_t>(c.side - 1) > 1 or <uint8_t>(c.type - 1) > 1 or <uint8_t>(c.tif - 1) > 2):
         return BAD_FIELD
     resting = c.tif == GTC
-    if UNLIKELY(c.flags > POST_ONLY or (c.type == MARKET and resting)):
+    if UNLIKELY(c.flags & ~core.order_flags or (c.type == MARKET and resting)):
         return BAD_FIELD
-    if UNLIKELY(c.flags != 0 and (c.type != LIMIT or not resting)):
+    if UNLIKELY(c.flags & POST_ONLY and (c.type != LIMIT or not resting)):
         return BAD_FIELD
     if UNLIKELY(c.quantity < 1 or c.quantity > QUANTITY_LOTS_MAX):
         return BAD_QUANTITY
@@ -90,7 +130,7 @@ cdef inline uint8_t why_not_new(Core* core, const Command* c, IdKey* id_key) noe
     if resting:
         s = c.side - 1
         key = key_of(book, c.price, s)
-        if UNLIKELY(c.flags != 0 and crosses(book, key, s)):
+        if UNLIKELY(c.flags & POST_ONLY and crosses(book, key, s)):
             return POST_ONLY_WOULD_CROSS
         if UNLIKELY(core.live >= core.max_live_orders):
             return BOOK_FULL
@@ -129,14 +169,14 @@ cdef inline void new_order(Core* core, const Command* c) noexcept nogil:
     event = report(core, &taker, EV_ACCEPTED, taker.price, taker.quantity, taker.leaves)
     copy_text(event, c)
     book = core.books[c.symbol - 1]
-    if UNLIKELY(c.tif == FOK) and not can_fill(book, limit_key(book, &taker), c.side - 1, taker.leaves):
+    if UNLIKELY(c.tif == FOK) and not fillable(core, book, &taker):
         report_cancelled(core, &taker, FOK_NOT_FILLABLE)
         return
-    match(core, book, &taker)
+    reason = match(core, book, &taker)
     if taker.leaves == 0:
         return
-    if c.tif != GTC:
-        report_cancelled(core, &taker, UNFILLED_REST)
+    if c.tif != GTC or UNLIKELY(reason != NO_REASON):
+        report_cancelled(core, &taker, UNFILLED_REST if reason == NO_REASON else reason)
         return
     number = take_order(core)
     core.orders[number] = taker
@@ -144,12 +184,6 @@ cdef inline void new_order(Core* core, const Command* c) noexcept nogil:
     enqueue(core, book, number)
 
 # ---- CANCEL
-
-cdef inline void leave(Core* core, uint32_t number) noexcept nogil:
-    """A resting order goes; what it says is still readable until the next order comes."""
-    cdef Order* order = &core.orders[number]
-    dequeue(core, core.books[order.symbol - 1], order)
-    unindex_order(core, order.sequence, number)
 
 cdef inline void cancel_order(Core* core, const Command* c) noexcept nogil:
     cdef uint32_t number = find_order(core, <uint64_t>c.target)
@@ -187,7 +221,7 @@ cdef inline uint8_t why_not_replace(Core* core, const Command* c, Order* order, 
         return DUPLICATE_CLIENT_ORDER_ID
     s = order.side - 1
     key = key_of(book, c.price, s)
-    if UNLIKELY(order.flags != 0 and crosses(book, key, s)):
+    if UNLIKELY(order.flags & POST_ONLY and crosses(book, key, s)):
         return POST_ONLY_WOULD_CROSS
     if UNLIKELY(far_exhausted(&book.sides[s], key)):
         return TOO_MANY_FAR_LEVELS
@@ -222,9 +256,11 @@ cdef inline void replace_order(Core* core, const Command* c) noexcept nogil:
     order.quantity -= shrinks_by
     order.leaves -= shrinks_by
     report(core, order, EV_REPLACED, order.price, order.quantity, order.leaves)
-    match(core, book, order)
-    if order.leaves != 0:
+    reason = match(core, book, order)
+    if order.leaves != 0 and LIKELY(reason == NO_REASON):
         enqueue(core, book, number)
-    else:
-        unindex_order(core, order.sequence, number)
-        free_order(core, number)
+        return
+    if order.leaves != 0:
+        report_cancelled(core, order, reason)
+    unindex_order(core, order.sequence, number)
+    free_order(core, number)

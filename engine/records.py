@@ -39,7 +39,9 @@ assert COMMAND.size == INSTRUMENT.size == COMMAND_BYTES
 assert RECORD_HEADER.size == RECORD_COMMAND_OFFSET
 assert EVENT.size == EVENT_BYTES
 
-RULES_VERSION = 1  # changes with any change of what a command does; a journal is replayed by its own rules only
+RULES_VERSION = (
+    2  # what this engine knows; a journal begins under rules 1, and ADOPT_RULES raises them: see docs/decisions/0013
+)
 
 PRICE_TICKS_MAX = 1 << 40
 QUANTITY_LOTS_MAX = 1 << 53
@@ -55,6 +57,7 @@ class CommandKind(IntEnum):
     DEFINE_INSTRUMENT = 7
     DEFINE_ACCOUNT = 8
     ROLL_CLIENT_IDS = 9
+    ADOPT_RULES = 10  # rules 2; `quantity` is the version
 
 
 class Side(IntEnum):
@@ -80,6 +83,10 @@ class InstrumentState(IntEnum):
 
 POST_ONLY = 1  # flag of commands and events
 MAKER = 2  # flag of FILL events: this order was resting
+# Rules 2, flags of commands and events: what goes when this order would meet one of its own account. Neither: they trade.
+CANCEL_NEWEST = 4  # this order
+CANCEL_OLDEST = 8  # the one that rests
+SELF_TRADE_FLAGS = CANCEL_NEWEST | CANCEL_OLDEST
 
 FIRST_OF_GROUP = 1  # flag of records: the first record of a group commit; events_hash is meaningful
 UNSYNCED_SHIFT = 1  # the flags' upper bits: how many records before this one were not known to be synced yet
@@ -98,6 +105,7 @@ class EventKind(IntEnum):
     ACCOUNT_DEFINED = 9
     CLIENT_IDS_ROLLED = 10
     MASS_CANCELLED = 11
+    RULES_ADOPTED = 12
 
 
 class Reason(IntEnum):
@@ -123,6 +131,7 @@ class Reason(IntEnum):
     UNFILLED_REST = 65  # what an IOC or market order could not fill
     FOK_NOT_FILLABLE = 66
     MASS_CANCEL = 67
+    SELF_TRADE = 68  # it would have met an order of its own account
 
 
 class Command(NamedTuple):

@@ -1,11 +1,11 @@
 """The specification of the matching engine, in plain Python, written to be read.
 
 Start at `Engine.apply`: it takes journal records one by one and hands each to the method of its kind (`new`, `cancel`,
-`replace` ...). Such a method first asks for a reason to refuse (`why_not_...`), in the order that `engine/api.py`
-states; only when there is none does it change anything. Whatever happens is told to `self.out`, one event per fact.
+`replace` ...). Such a method first asks for a reason to refuse (`reference_refusals.py`), in the order that
+`engine/api.py` states; only when there is none does it change anything. Whatever happens is told to `self.out`, one event per fact.
 
 The compiled engine must give the same bytes for the same records. So whoever changes a rule changes it here first,
-and raises RULES_VERSION.
+behind a new RULES_VERSION: what older rules say of a command stays as it is for ever.
 """
 
 from __future__ import annotations
@@ -13,18 +13,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engine import state
-from engine.api import FAR_LEVELS_MAX, Book
+from engine.api import Book
 from engine.invariant import hold
 from engine.records import (
+    CANCEL_NEWEST,
+    CANCEL_OLDEST,
     COMMAND_BYTES,
     INSTRUMENT,
     MAKER,
-    POST_ONLY,
     PRICE_TICKS_MAX,
-    QUANTITY_LOTS_MAX,
     RECORD_BYTES,
     RECORD_COMMAND_OFFSET,
     RECORD_HEADER,
+    RULES_VERSION,
+    SELF_TRADE_FLAGS,
     Command,
     CommandKind,
     EventKind,
@@ -37,12 +39,10 @@ from engine.records import (
 from engine.reference_book import Order, OrderBook
 from engine.reference_events import EventWriter
 from engine.reference_ids import ClientIds
+from engine.reference_refusals import why_not_new, why_not_replace
 
 SCALE_MAX = 18  # decimals of a tick or lot size
 
-SIDES = frozenset(Side)
-TYPES = frozenset(OrderType)
-TIMES_IN_FORCE = frozenset(TimeInForce)
 STATES = frozenset(InstrumentState)
 
 
@@ -58,6 +58,7 @@ class Engine:
         self.client_ids_max = client_ids_max
         self.trades = 0
         self.halted = False
+        self.rules = 1  # in force; ADOPT_RULES raises them
         self.instruments: list[tuple[int | bytes, ...]] = []  # the fields of INSTRUMENT; symbol 1 comes first
         self.accounts: list[bytes] = []  # names; account 1 comes first
         self.books: dict[int, OrderBook] = {}
@@ -73,6 +74,7 @@ class Engine:
             CommandKind.RESUME: self.resume,
             CommandKind.DEFINE_ACCOUNT: self.define_account,
             CommandKind.ROLL_CLIENT_IDS: self.roll_client_ids,
+            CommandKind.ADOPT_RULES: self.adopt_rules,
         }
 
     @property
@@ -121,78 +123,41 @@ class Engine:
     # ---- NEW
 
     def new(self, command: Command) -> None:
-        reason = self.why_not_new(command)
+        reason = why_not_new(self, command)
         if reason:
             return self.out.refuse(command, reason)
         self.ids.remember(command, self.sequence)
         order = Order(command, self.sequence)
         self.out.report(order, EventKind.ACCEPTED, order.quantity, order.quantity, text=command.text)
         book = self.books[order.symbol]
-        if order.tif == TimeInForce.FOK and not book.can_fill(order.side, _limit(order), order.quantity):
+        if order.tif == TimeInForce.FOK and not book.can_fill(order, _limit(order)):
             return self.out.report(order, EventKind.CANCELLED, order.quantity, 0, reason=Reason.FOK_NOT_FILLABLE)
-        self.match(order)
+        reason = self.match(order)
         if not order.leaves:
             return None
-        if order.tif == TimeInForce.GTC:
-            return self.rest(order)
-        return self.out.report(order, EventKind.CANCELLED, order.leaves, 0, reason=Reason.UNFILLED_REST)
-
-    def why_not_new(self, command: Command) -> Reason:
-        if self.halted:
-            return Reason.HALTED
-        if not 1 <= command.account <= len(self.accounts):
-            return Reason.UNKNOWN_ACCOUNT
-        if command.symbol not in self.books:
-            return Reason.UNKNOWN_SYMBOL
-        if not self.is_open(command.symbol):
-            return Reason.INSTRUMENT_HALTED
-        if command.side not in SIDES or command.type not in TYPES or command.tif not in TIMES_IN_FORCE:
-            return Reason.BAD_FIELD
-        resting = command.tif == TimeInForce.GTC
-        if command.flags & ~POST_ONLY or (command.type == OrderType.MARKET and resting):
-            return Reason.BAD_FIELD
-        if command.flags & POST_ONLY and not (command.type == OrderType.LIMIT and resting):
-            return Reason.BAD_FIELD
-        if not 1 <= command.quantity <= QUANTITY_LOTS_MAX:
-            return Reason.BAD_QUANTITY
-        if command.type == OrderType.LIMIT and not 1 <= command.price <= PRICE_TICKS_MAX:
-            return Reason.BAD_PRICE
-        if command.type == OrderType.MARKET and command.price != 0:
-            return Reason.BAD_PRICE
-        if self.ids.known(command):
-            return Reason.DUPLICATE_CLIENT_ORDER_ID
-        if command.flags & POST_ONLY and self.would_cross(command.symbol, command.side, command.price):
-            return Reason.POST_ONLY_WOULD_CROSS
-        # Room is asked for every order that could rest, also when it would fill at once: the answer must not depend on
-        # how far it will get.
-        if resting and self.live >= self.max_live_orders:
-            return Reason.BOOK_FULL
-        if resting and self.far_levels_exhausted(command.symbol, command.side, command.price):
-            return Reason.TOO_MANY_FAR_LEVELS
-        return Reason.NONE
-
-    def is_open(self, symbol: int) -> bool:
-        return self.instruments[symbol - 1][3] == InstrumentState.OPEN
-
-    def would_cross(self, symbol: int, side: int, price: int) -> bool:
-        return self.books[symbol].matchable_price(side, price) is not None
-
-    def far_levels_exhausted(self, symbol: int, side: int, price: int) -> bool:
-        """Whether resting at `price` would need one level too many outside the dense window."""
-        half = self.books[symbol].own(side)
-        return half.is_far(price) and price not in half.queues and half.far_levels >= FAR_LEVELS_MAX
+        if reason or order.tif != TimeInForce.GTC:
+            return self.out.report(order, EventKind.CANCELLED, order.leaves, 0, reason=reason or Reason.UNFILLED_REST)
+        return self.rest(order)
 
     # ---- matching
 
-    def match(self, taker: Order) -> None:
-        """Fill against the opposite side: best price first, oldest order first, at the maker's price."""
+    def match(self, taker: Order) -> Reason:
+        """Fill against the opposite side: best price first, oldest order first, at the maker's price. SELF_TRADE: it met an
+        order of its own account and must go itself."""
         book = self.books[taker.symbol]
         makers = book.opposite(taker.side)
         while taker.leaves:
             price = book.matchable_price(taker.side, _limit(taker))
             if price is None:
-                return
+                break
             maker = next(iter(makers.queues[price].values()))
+            if taker.flags & SELF_TRADE_FLAGS and maker.account == taker.account:
+                if taker.flags & CANCEL_OLDEST:
+                    self.leave(maker)
+                    self.out.report(maker, EventKind.CANCELLED, maker.leaves, 0, reason=Reason.SELF_TRADE)
+                if taker.flags & CANCEL_NEWEST:
+                    return Reason.SELF_TRADE
+                continue
             quantity = min(taker.leaves, maker.leaves)
             taker.filled += quantity
             maker.filled += quantity
@@ -201,6 +166,7 @@ class Engine:
             self.out.report(taker, EventKind.FILL, quantity, taker.leaves, price=price, trade=self.trades)
             if not maker.leaves:
                 self.leave(maker)
+        return Reason.NONE
 
     def rest(self, order: Order) -> None:
         self.books[order.symbol].own(order.side).add(order)
@@ -222,7 +188,7 @@ class Engine:
         return self.out.report(order, EventKind.CANCELLED, order.leaves, 0, reason=Reason.BY_CLIENT)
 
     def replace(self, command: Command) -> None:
-        reason = self.why_not_replace(command)
+        reason = why_not_replace(self, command)
         if reason:
             return self.out.refuse(command, reason)
         self.ids.remember(command, self.sequence)
@@ -233,32 +199,12 @@ class Engine:
         order.price, order.quantity = command.price, command.quantity
         self.out.report(order, EventKind.REPLACED, order.quantity, order.leaves)
         if not keeps_place:
-            self.match(order)
-            if order.leaves:
+            reason = self.match(order)
+            if order.leaves and reason:
+                self.out.report(order, EventKind.CANCELLED, order.leaves, 0, reason=reason)
+            elif order.leaves:
                 self.rest(order)
         return None
-
-    def why_not_replace(self, command: Command) -> Reason:
-        if self.halted:
-            return Reason.HALTED
-        order = self.orders.get(command.target)
-        if order is None:
-            return Reason.UNKNOWN_ORDER
-        if command.account not in (0, order.account):
-            return Reason.NOT_OWNER
-        if not self.is_open(order.symbol):
-            return Reason.INSTRUMENT_HALTED
-        if not order.filled < command.quantity <= QUANTITY_LOTS_MAX:
-            return Reason.BAD_QUANTITY
-        if not 1 <= command.price <= PRICE_TICKS_MAX:
-            return Reason.BAD_PRICE
-        if self.ids.known(command):
-            return Reason.DUPLICATE_CLIENT_ORDER_ID
-        if order.flags & POST_ONLY and self.would_cross(order.symbol, order.side, command.price):
-            return Reason.POST_ONLY_WOULD_CROSS
-        if self.far_levels_exhausted(order.symbol, order.side, command.price):
-            return Reason.TOO_MANY_FAR_LEVELS
-        return Reason.NONE
 
     def mass_cancel(self, command: Command) -> None:
         sequences = list(self._select(command.account, command.symbol, after=0))
@@ -321,6 +267,12 @@ class Engine:
         self.ids.roll(self.orders)
         self.out.emit(EventKind.CLIENT_IDS_ROLLED, account=command.account, symbol=command.symbol)
 
+    def adopt_rules(self, command: Command) -> None:
+        if not self.rules < command.quantity <= RULES_VERSION:
+            return self.out.refuse(command, Reason.BAD_FIELD)
+        self.rules = command.quantity
+        return self.out.emit(EventKind.RULES_ADOPTED, quantity=self.rules)
+
     # ---- questions
 
     def find(self, command: bytes | bytearray | memoryview) -> int:
@@ -350,8 +302,9 @@ class Engine:
         return state.digest(self._state())
 
     def _state(self) -> Iterator[bytes]:
-        counters = (self.sequence, self.events, self.trades, self.live, self.client_ids, self.halted)
-        yield state.STATE.pack(*counters, len(self.instruments), len(self.accounts))
+        counters = (self.sequence, self.events, self.trades, self.live, self.client_ids)
+        flags = state.flags(self.halted, self.rules)
+        yield state.STATE.pack(*counters, flags, len(self.instruments), len(self.accounts))
         for definition in self.instruments:
             yield INSTRUMENT.pack(CommandKind.DEFINE_INSTRUMENT, *definition[1:])
         for name in self.accounts:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from engine.api import WINDOW_TICKS, Level
 from engine.invariant import hold
-from engine.records import Command, Side
+from engine.records import CANCEL_NEWEST, SELF_TRADE_FLAGS, Command, Side
 
 
 class Order:
@@ -124,15 +124,21 @@ class OrderBook:
             return best
         return best if (best <= limit if side == Side.BUY else best >= limit) else None
 
-    def can_fill(self, side: int, limit: int | None, quantity: int) -> bool:
-        """Whether the opposite side holds `quantity` at prices that `limit` allows."""
-        opposite = self.opposite(side)
+    def can_fill(self, taker: Order, limit: int | None) -> bool:
+        """Whether the opposite side holds its quantity at prices that `limit` allows. Orders of its own account, where it does
+        not trade with them, are no help, and none lies on the way where it would have to go itself."""
+        opposite, quantity = self.opposite(taker.side), taker.quantity
         for price in opposite.prices():
-            if limit is not None and (price > limit if side == Side.BUY else price < limit):
+            if limit is not None and (price > limit if taker.side == Side.BUY else price < limit):
                 return False
-            quantity -= sum(order.leaves for order in opposite.queues[price].values())
-            if quantity <= 0:
-                return True
+            for maker in opposite.queues[price].values():
+                if taker.flags & SELF_TRADE_FLAGS and maker.account == taker.account:
+                    if taker.flags & CANCEL_NEWEST:
+                        return False
+                    continue
+                quantity -= maker.leaves
+                if quantity <= 0:
+                    return True
         return False
 
     def check(self) -> int:

@@ -16,8 +16,6 @@ from typing import NamedTuple
 
 import google_crc32c
 
-from engine.records import RULES_VERSION
-
 MAGIC = b"HFTJRNL\0"
 FORMAT_VERSION = 1
 HEADER_BYTES = 4096
@@ -43,7 +41,7 @@ class SegmentHeader(NamedTuple):
     events_hash: int  # over all events emitted before the segment's first record
     events: int  # how many those were: the ordinal of the segment's first event
     created_ns: int
-    rules_version: int = RULES_VERSION
+    rules_version: int = 1  # in force at the end of its first group: what an engine must know to read on
 
     def encode(self) -> bytes:
         """The whole 4096 bytes, both watermark slots empty."""

@@ -12,19 +12,22 @@ from libc.string cimport memcpy, memmove
 from engine.administration cimport add_book, bare_definition
 from engine.client_ids cimport grow_ids, replace_table, table_make, vacant
 from engine.ladder cimport far_place, highest_key, in_window, mark, mirrored
-from engine.layout cimport Command, OLDER_BIT, SEQUENCE_BITS, TEXT_BYTES
+from engine.layout cimport Command, OLDER_BIT, RULES_VERSION, SEQUENCE_BITS, TEXT_BYTES
 from engine.pool cimport index_order
+from engine.rules cimport set_rules
 from engine.types cimport Account, Book, BookSide, Core, FAR_LEVELS, FarLevel, IdEntry, IdTable, Order
 
 cdef enum:
     SAVED_CORE = 1, SAVED_INSTRUMENTS = 2, SAVED_ACCOUNTS = 3, SAVED_ORDERS = 4, SAVED_LEVELS = 5, SAVED_IDS = 6
     PIECE_BYTES = 1 << 20
+    RULES_SHIFT = 8
 
 cdef struct SavedTable:
     uint64_t slots, count, generation
 
 cdef struct SavedCore:
-    uint64_t sequence, ordinal, trades, halted
+    uint64_t sequence, ordinal, trades
+    uint64_t halted             # and rules - 1 from bit RULES_SHIFT on
     uint64_t live, max_live_orders, fresh, free_head
     uint64_t younger
     uint64_t secret[2]
@@ -49,7 +52,7 @@ cdef inline void save_core(Core* core, SavedCore* saved) noexcept nogil:
     saved.sequence = core.sequence
     saved.ordinal = core.ordinal
     saved.trades = core.trades
-    saved.halted = core.halted
+    saved.halted = core.halted | <uint64_t>(core.rules - 1) << RULES_SHIFT
     saved.live = core.live
     saved.max_live_orders = core.max_live_orders
     saved.fresh = core.fresh
@@ -86,6 +89,8 @@ cdef inline const char* restore_core(Core* core, Restoring* coming, const SavedC
     if (saved.fresh < 1 or saved.fresh > <uint64_t>core.max_live_orders + 1 or saved.free_head >= saved.fresh
             or saved.live >= saved.fresh or saved.younger > 1):
         return b"its counters contradict one another"
+    if saved.halted >> RULES_SHIFT >= RULES_VERSION:
+        return b"it was taken under rules that this engine does not know"
     for which in range(2):
         coming.slots[which] = core.ids[which].slots
         if saved.ids[which].slots < 64 or saved.ids[which].slots >= OLDER_BIT or saved.ids[which].generation < 1:
@@ -99,7 +104,8 @@ cdef inline const char* restore_core(Core* core, Restoring* coming, const SavedC
     core.sequence = saved.sequence
     core.ordinal = saved.ordinal
     core.trades = saved.trades
-    core.halted = saved.halted != 0
+    core.halted = saved.halted & 1
+    set_rules(core, 1 + <uint32_t>(saved.halted >> RULES_SHIFT))
     core.live = <uint32_t>saved.live
     core.fresh = <uint32_t>saved.fresh
     core.free_head = <uint32_t>saved.free_head

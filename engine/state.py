@@ -10,12 +10,17 @@ import struct
 from collections.abc import Iterable
 from hashlib import blake2b
 
-# sequence events trades live client_ids halted instruments accounts
+# sequence events trades live client_ids flags instruments accounts
 STATE = struct.Struct("<QQQQQQQQ")
 # length name
 ACCOUNT = struct.Struct("<I44s")
 # sequence price quantity leaves last_event account symbol side type tif flags spare
 ORDER = struct.Struct("<QqqqQIIBBBB4x")
+
+
+def flags(halted: bool, rules: int) -> int:
+    """As it was while there were rules 1 only: 0 or 1."""
+    return halted | (rules - 1) << 8
 
 
 def digest(parts: Iterable[bytes]) -> int:

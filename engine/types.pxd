@@ -68,6 +68,8 @@ cdef struct Core:
     uint64_t ordinal            # events emitted so far
     uint64_t trades
     bint halted
+    uint32_t rules              # in force: 1 at first, ADOPT_RULES raises them
+    uint8_t order_flags         # that a NEW may carry under them
     Book** books                # of symbol 1, 2, ...
     uint32_t symbols, symbols_capacity
     Account* accounts           # account 1, 2, ...

@@ -1,4 +1,4 @@
-"""Bring a deployment to the point where nothing is under way, for maintenance, an engine of other rules, or a backup.
+"""Bring a deployment to the point where nothing is under way, for maintenance or a backup.
 
 First the journalled halt; the command at which each engine stands then is the point. Everything up to it must be on
 PostgreSQL's disk and in a snapshot that was read back. Cancels pass all the time: what comes behind the point is counted.

@@ -13,6 +13,7 @@ from libc.string cimport memset
 
 from engine.client_ids cimport IdKey
 from engine.layout cimport COMMAND_BYTES, EVENT_BYTES, EV_REFUSED, NEW, REPLACE, UNKNOWN_ORDER, Event
+from engine.rules cimport rules_needed
 from stack.door.clock cimport monotonic_ns
 from stack.matcher.sequencer_cython cimport Group
 
@@ -220,7 +221,7 @@ cdef class PartitionIntake(Intake):
         cdef bint has_id = command.kind == NEW or command.kind == REPLACE
         cdef int64_t used
         cdef const Event* events
-        cdef uint32_t i
+        cdef uint32_t i, rules = rules_needed(command)
         if has_id:
             used = self.find(ask, command)
             if used:
@@ -236,6 +237,11 @@ cdef class PartitionIntake(Intake):
         if self.refused and (has_id or self.refused == NO_CANCELS) or sequencer.room < 2 and self.partition.journal.no_room:
             ask.outcome = FULL
             return 0
+        if rules > 1 and rules > sequencer.rules():
+            if self.partition.journal.no_room:
+                ask.outcome = FULL
+                return 0
+            self.partition.adopt_rules(rules)
         if sequencer.room == 0:
             self.partition.begin_segment()
         if sequencer.group.events is not batch.events:

@@ -73,6 +73,10 @@ def read_journal(directory: Path, partition: int, since: Point = BEGINNING) -> G
             sequence, chain, epoch = newest.sequence, newest.chain, newest.header.epoch
 
 
+class NewerRules(Damage):
+    """Nothing is damaged: a later release wrote this, and used what this engine does not know."""
+
+
 def check_follows(path: Path, header: SegmentHeader, partition: int, sequence: int, chain: int, epoch: int) -> None:
     for name, stands, due in (
         ("partition", header.partition, partition),
@@ -86,10 +90,10 @@ def check_follows(path: Path, header: SegmentHeader, partition: int, sequence: i
 
 
 def check_rules(path: Path, header: SegmentHeader) -> None:
-    if header.rules_version != RULES_VERSION:
-        raise Damage(
-            f"{path} offset 0: written under rules version {header.rules_version}, this engine has {RULES_VERSION}"
-            " and does not replay across versions"
+    if header.rules_version > RULES_VERSION:
+        raise NewerRules(
+            f"{path}: written under rules {header.rules_version}, and this engine knows rules up to {RULES_VERSION}; start a release "
+            "that knows them (the one that wrote it, or a later one), or restore a backup from before they were used"
         )
 
 
@@ -107,7 +111,6 @@ def stands_at(directory: Path, partition: int, point: Point) -> str:
         for name, stands, due in (
             ("partition", header.partition, partition),
             ("epoch", header.epoch, point.epoch),
-            ("rules version", header.rules_version, RULES_VERSION),
             ("offset", inside, (point.sequence + 1 - header.first_sequence) * RECORD_BYTES),
         ):
             if stands != due:

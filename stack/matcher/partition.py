@@ -38,6 +38,7 @@ from collections.abc import Callable
 from engine.api import MatchingEngine
 from engine.journal import Encoder, SegmentHeader
 from engine.records import EVENT_BYTES, Command, CommandKind, EventKind, Reason
+from engine.rules import rules_needed
 from stack.matcher.commits import Commits
 from stack.matcher.definitions import follow
 from stack.matcher.event_log import EventLog
@@ -177,10 +178,13 @@ class Partition:
                 self.tally.busy += 1
                 target.reply(token, Outcome.BUSY, b"")
                 return
-        if self.full_for(kind):
+        rules = rules_needed(command)
+        if self.full_for(kind, rules):
             target.reply(token, Outcome.FULL, b"")
             return
         try:
+            if rules > self.engine.rules:
+                self.adopt_rules(rules)
             events = self._decide(command)
             sequence = self._encoder.sequence
             if kind in _WITH_ID and self.engine.client_ids >= self._client_ids_max:
@@ -206,9 +210,10 @@ class Partition:
         if self._decided is not None:
             self._decided(took_ns)
 
-    def full_for(self, kind: int) -> bool:
+    def full_for(self, kind: int, rules: int = 1) -> bool:
         """Whether a command of this kind finds no room; never for one that was answered before."""
-        if self.sequencer.room < 2 and self.journal.no_room:  # it may roll the ids
+        begins = self.sequencer.room < 2 or rules > self.engine.rules  # it may roll the ids
+        if begins and self.journal.no_room:
             return True
         refused = self.room.refused
         return bool(refused) and (kind in _WITH_ID or (refused == _CANCELS and kind == CommandKind.CANCEL))
@@ -246,8 +251,13 @@ class Partition:
     def roll_client_ids(self) -> None:
         self._decide(Command(CommandKind.ROLL_CLIENT_IDS).pack())
 
-    def begin_segment(self) -> None:
-        """The newest segment is full: the group ends here, and the next one opens a new segment of a new epoch."""
+    def adopt_rules(self, rules: int) -> None:
+        """The next command needs them. A segment begins with it, whose header tells an engine that does not know them. There is one."""
+        self.begin_segment(rules)
+        self.sequencer.decide(Command(CommandKind.ADOPT_RULES, quantity=rules).pack())
+
+    def begin_segment(self, rules: int = 0) -> None:
+        """The newest one is full, or of older rules: the group ends here, and the next one opens a segment of a new epoch."""
         self._close_group()
         epoch = self._encoder.epoch + 1
         self._encoder.roll(epoch)
@@ -259,6 +269,7 @@ class Partition:
             self.sequencer.events_hash,
             self.engine.events,
             time.time_ns(),
+            rules or self.engine.rules,
         )
         self.sequencer.room = self.journal.segment_records
 

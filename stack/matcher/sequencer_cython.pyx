@@ -73,6 +73,11 @@ cdef class Sequencer:
             return self.book.core.ids[self.book.core.younger].count
         return self.engine.client_ids
 
+    cdef uint64_t rules(self) except? 0:
+        if self.book is not None:
+            return self.book.core.rules
+        return self.engine.rules
+
     cdef uint64_t sequence_one(self, const Command* command, uint64_t now_ns) except? 0:
         cdef Group group = self.group
         cdef const Record* record

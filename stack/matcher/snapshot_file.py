@@ -104,7 +104,7 @@ def write_snapshot(data_dir: Path, book: Engine, point: Point, *, partition: int
         book.dump(write)
         described = Described(
             FORMAT,
-            RULES_VERSION,
+            book.rules,
             partition,
             max_live_orders,
             point,
@@ -159,9 +159,12 @@ def describe(path: Path) -> Described:
         described = msgspec.json.decode(document, type=Described)
     except msgspec.DecodeError as error:
         raise Unusable(f"its description is of another release: {error}") from None
+    if described.rules_version > RULES_VERSION:
+        raise Unusable(
+            f"it was taken under rules {described.rules_version}, this engine knows them up to {RULES_VERSION}"
+        )
     for name, stands, due in (
         ("format", described.format, FORMAT),
-        ("rules version", described.rules_version, RULES_VERSION),
         ("size", size, described.bytes),
     ):
         if stands != due:

@@ -33,7 +33,7 @@ from stack.matcher.journal_files import (
     write_at,
 )
 from stack.matcher.journal_links import check_links
-from stack.matcher.journal_read import BEGINNING, Damage, extent
+from stack.matcher.journal_read import BEGINNING, Damage, NewerRules, extent
 from stack.matcher.latency import DecisionLatency
 from stack.matcher.limits_file import Limits, hold_limits, new_journal, whose_journal
 from stack.matcher.partition import Partition
@@ -98,6 +98,8 @@ def open_partition(settings: EngineSettings, on_failed: Callable[[str], None]) -
         begun, recovered = _replay(settings, log, progress, engines)
     except (RuntimeError, ValueError) as error:
         raise StartRefused(str(error)) from None
+    except NewerRules as newer:
+        raise StartRefused(str(newer)) from None
     except Damage as damage:
         raise StartRefused(
             f"{damage}. The engine does not start on a damaged journal; look with: "
@@ -178,7 +180,7 @@ def _replay(
                 directory, settings.partition, begun.book, log, progress.reached, since=begun.point, tables=begun.tables
             )
         except Damage as damage:
-            if begun.point == BEGINNING:
+            if begun.point == BEGINNING or isinstance(damage, NewerRules):
                 raise
             logger.warning("from the snapshot of %d on: %s; replaying it all", begun.point.sequence, damage)
             skipped = (*begun.skipped, f"{begun.point.sequence:020d}: what follows it differs: {damage}")

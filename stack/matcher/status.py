@@ -20,6 +20,7 @@ def status(partition: Partition, started_ns: int) -> dict[str, Any]:
         "implementation": engine.implementation,
         "started_ns": started_ns,
         "epoch": partition.epoch,
+        "rules": engine.rules,  # in force; `rules_version` of a WELCOME is what this engine knows
         "sequence": engine.sequence,
         "durable_sequence": partition.durable_sequence,
         "durable_events": partition.durable_events,

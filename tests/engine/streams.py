@@ -9,6 +9,8 @@ from typing import NamedTuple
 from engine.api import WINDOW_TICKS
 from engine.journal import CHAIN_START, Encoder
 from engine.records import (
+    CANCEL_NEWEST,
+    CANCEL_OLDEST,
     POST_ONLY,
     PRICE_TICKS_MAX,
     QUANTITY_LOTS_MAX,
@@ -62,6 +64,8 @@ class Regime(NamedTuple):
     max_live_orders: int = 1 << 12
     client_ids_max: int = 1 << 12
     apart: bool = False  # bids below the middle, offers above
+    rules: int = 1  # adopted at the beginning
+    self_trade: float = 0.0  # share of orders that do not trade with their own account
 
 
 REGIMES = {
@@ -78,11 +82,16 @@ REGIMES = {
     "huge quantities": Regime(near, quantity_max=QUANTITY_LOTS_MAX),
     "garbage": Regime(near, garbage=0.3, rare=0.1),
     "rare commands": Regime(near, symbols=3, rare=0.3),
+    "self-trade": Regime(near, accounts=2, rules=2, self_trade=0.6),
+    "self-trade far": Regime(far, accounts=2, rules=2, self_trade=0.9, garbage=0.05),
+    "self-trade deep": Regime(wide, rules=2, commands=6000, mix=(80, 10, 10), self_trade=0.4, quantity_max=4000),
     "deep": Regime(lambda r: MID + r.randrange(-40, 41) * 9, commands=12_000, mix=(85, 10, 5), apart=True, rare=0.0),
 }
 
 
 def definitions(regime: Regime) -> Iterator[Command | bytes]:
+    if regime.rules > 1:
+        yield Command(CommandKind.ADOPT_RULES, quantity=regime.rules)
     for symbol in range(1, regime.symbols + 1):
         yield Instrument(symbol, b"SYM%d" % symbol, 1, 2, 1, 0, b"USD", base_ticks=BASE).pack()
     for account in range(1, regime.accounts + 1):
@@ -127,12 +136,15 @@ def ordinary(r: random.Random, regime: Regime, sequence: int, sent: list[tuple[i
     if kind == CommandKind.REPLACE:
         text = b"r-%d" % number if r.random() < 0.95 else b""
         return Command(kind, account=account, price=price, quantity=quantity, target=target, text=text)
+    flags = POST_ONLY if tif == TimeInForce.GTC and r.random() < 0.1 else 0
+    if regime.self_trade and r.random() < regime.self_trade:
+        flags |= r.choice((CANCEL_NEWEST, CANCEL_OLDEST, CANCEL_NEWEST | CANCEL_OLDEST))
     return Command(
         kind,
         side,
         OrderType.MARKET if market else OrderType.LIMIT,
         tif,
-        POST_ONLY if tif == TimeInForce.GTC and r.random() < 0.1 else 0,
+        flags,
         account,
         r.randrange(1, regime.symbols + 1),
         0 if market else price,

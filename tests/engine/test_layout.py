@@ -20,7 +20,7 @@ from engine import api, journal, records, reference, scan
 FOLDER = Path(engine.__file__).parent
 RECORDS_H = (FOLDER / "records.h").read_text()
 MEMORY_H = (FOLDER / "memory.h").read_text()
-FLAGS = ("POST_ONLY", "MAKER", "FIRST_OF_GROUP", "UNSYNCED_SHIFT", "UNSYNCED_MAX")
+FLAGS = ("POST_ONLY", "MAKER", "CANCEL_NEWEST", "CANCEL_OLDEST", "FIRST_OF_GROUP", "UNSYNCED_SHIFT", "UNSYNCED_MAX")
 CODES = {"uint8_t": "B", "uint16_t": "H", "uint32_t": "I", "uint64_t": "Q", "int64_t": "q"}
 
 
@@ -87,7 +87,7 @@ def test_no_enum_of_c_is_unknown_to_python() -> None:
 def test_constants_are_the_same() -> None:
     for name in FLAGS:
         assert c_enums()[name] == getattr(records, name)
-    for name in ("TEXT_BYTES", "RECORD_COMMAND_OFFSET", "PRICE_TICKS_MAX", "QUANTITY_LOTS_MAX"):
+    for name in ("TEXT_BYTES", "RECORD_COMMAND_OFFSET", "RULES_VERSION", "PRICE_TICKS_MAX", "QUANTITY_LOTS_MAX"):
         assert defined(RECORDS_H, name) == getattr(records, name)
     assert defined(RECORDS_H, "RECORD_CHECKED_OFFSET") == scan.CHECKED_FROM
     assert defined(RECORDS_H, "SCALE_MAX") == reference.SCALE_MAX

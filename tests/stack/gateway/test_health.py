@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from engine.records import RULES_VERSION
 from stack.gateway import health
 from stack.images import probe
 from stack.settings import Postgres
@@ -95,7 +96,12 @@ def test_version_names_the_release_and_the_engines(client: Client, shared_gatewa
     _, version = client.call("GET", "/version")
     assert (version["release"], version["partition_map"], version["protocol"]) == ("0123abcd", 3, 1)
     assert version["partitions"] == [
-        {"partition": 0, "implementation": "python", "rules_version": 1, "epoch": version["partitions"][0]["epoch"]}
+        {
+            "partition": 0,
+            "implementation": "python",
+            "rules_version": RULES_VERSION,
+            "epoch": version["partitions"][0]["epoch"],
+        }
     ]
 
 

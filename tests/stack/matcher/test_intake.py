@@ -12,7 +12,16 @@ import pytest
 from msgspec.structs import replace
 
 from engine.journal import HEADER_BYTES
-from engine.records import EVENT_BYTES, Command, CommandKind, Side, TimeInForce, unpack_events
+from engine.records import (
+    CANCEL_NEWEST,
+    CANCEL_OLDEST,
+    EVENT_BYTES,
+    Command,
+    CommandKind,
+    Side,
+    TimeInForce,
+    unpack_events,
+)
 from stack.matcher import commits, journal_files, start
 from stack.matcher.partition import Partition
 from stack.matcher.sequencer_python import Sequencer
@@ -78,6 +87,9 @@ def turns(seed: int) -> list[list[bytes]]:
             account=random_.choice([1, 1, 2, 3]),
             symbol=random_.choice([1, 1, 2, 9]),
             tif=random_.choice([TimeInForce.GTC, TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK]),
+            flags=random_.choice(
+                [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, CANCEL_NEWEST, CANCEL_OLDEST, CANCEL_NEWEST | CANCEL_OLDEST]
+            ),
         )
 
     def other(at: float) -> bytes:
