@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import signal
@@ -21,6 +22,7 @@ from hftctl.tuning.rehearse.shape import Shape
 from hftctl.tuning.rehearse.words import Word, line
 
 TIMEOUT_S = 60.0
+PATIENCE = 4  # times that, where QEMU gets less of the processors
 GRACE_S = 5.0
 FIRST_WORDS_S = 8.0  # an accelerator that works has the kernel's first line long before
 LOOK_S = 0.05
@@ -113,7 +115,7 @@ def _once(
     words_line = f"{line(words)} {OURS}"
     argv = qemu.argv(program, way, kernel, archive, words_line, shape, console, report)
     # Also when we are killed, no guest goes on for ever.
-    argv = ["timeout", "--signal=KILL", f"{timeout_s + GRACE_S:g}", *argv]
+    argv = ["timeout", "--signal=KILL", f"{PATIENCE * timeout_s + GRACE_S:g}", *argv]
     began = time.monotonic()
     with (
         complaints.open("wb") as stderr,
@@ -151,10 +153,20 @@ def _watch(
             return True, False
         if impatient and elapsed_s > FIRST_WORDS_S and not _read(console):
             return True, False
-        if elapsed_s > timeout_s:
+        if elapsed_s > timeout_s and (_worked_s(process.pid) > timeout_s or elapsed_s > PATIENCE * timeout_s):
             return False, True
         time.sleep(LOOK_S)
     return any(word in _read(complaints) for word in BROKEN), False
+
+
+def _worked_s(timeout_pid: int) -> float:
+    """Processor time that QEMU got so far: on a busy host a guest that gets little of it is slow and not stuck."""
+    try:
+        child = Path(f"/proc/{timeout_pid}/task/{timeout_pid}/children").read_text().split()[0]
+        fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
+    except (OSError, IndexError):
+        return math.inf  # nobody tells: then it is the clock alone
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def parsed(console: str, report: str, way: str, duration_s: float, *, late: bool) -> Boot:
