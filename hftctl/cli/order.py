@@ -2,66 +2,19 @@
 
 from __future__ import annotations
 
-import secrets
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from hftctl.cli.confirm import confirm_or_refuse
 from hftctl.cli.options import Deployment, DryRun, Format, Output, Yes
+from hftctl.cli.order_place import Account, ClientId, place
 from hftctl.cli.order_view import first_account, safe_id
 from hftctl.cli.order_view import show as show_order
 from hftctl.errors import NotFound, UsageError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="One order: place, cancel, show.")
-
-Account = Annotated[str | None, typer.Option("--account", metavar="NAME", help="Whose; default: the profile's first.")]
-ClientId = Annotated[str | None, typer.Option("--client-order-id", metavar="ID", help="Repeats are recognised by it.")]
-
-
-@app.command()
-def place(
-    symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="AAPL")],
-    side: Annotated[str, typer.Argument(metavar="SIDE", help="buy or sell")],
-    quantity: Annotated[str, typer.Argument(metavar="QUANTITY", help="A decimal, multiple of the lot.")],
-    price: Annotated[str | None, typer.Argument(metavar="PRICE", help="A decimal; without it a market order.")] = None,
-    account: Account = None,
-    client_order_id: ClientId = None,
-    time_in_force: Annotated[
-        str | None, typer.Option("--tif", metavar="TIF", help="GTC, IOC or FOK; default GTC, market IOC.")
-    ] = None,
-    post_only: Annotated[bool, typer.Option("--post-only", help="Refuse it if it would trade at once.")] = False,
-    name: Deployment = None,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    format_: Output = Format.TEXT,
-) -> None:
-    """Place one order. Refused is exit code 7, outcome unknown 8.
-
-    \b
-    Examples:
-      hftctl order place AAPL buy 10 189.50 --account demo --yes
-      hftctl order place BTCUSD sell 0.5 --tif IOC --yes
-    """
-    from hftctl.cli.trading import trader
-
-    who = trader(name)
-    order: dict[str, Any] = {
-        "client_order_id": client_order_id or f"cli-{secrets.token_hex(8)}",
-        "account": account or first_account(who.target.revisions()),
-        "symbol": symbol,
-        "side": side.lower(),
-        "type": "market" if price is None else "limit",
-        "quantity": quantity,
-        "time_in_force": (time_in_force or ("IOC" if price is None else "GTC")).upper(),
-        "post_only": post_only,
-    }
-    if price is not None:
-        order["price"] = price
-    if dry_run:
-        return show_order({"order": order, "placed": False}, format_)
-    confirm_or_refuse(f"{side} {quantity} {symbol} {'at ' + price if price else 'at market'}", yes=yes)
-    show_order({"order": who.ask("POST", "/orders", body=order), "placed": True}, format_)
+app.command()(place)
 
 
 @app.command()

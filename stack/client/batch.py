@@ -45,10 +45,12 @@ class Batch:
         *,
         tif: int = _GTC,
         post_only: bool = False,
+        self_trade: int = 0,
         account: int = 0,
     ) -> None:
-        """Raises struct.error when the batch is full or a number does not fit."""
-        flags = POST_ONLY if post_only else 0
+        """`self_trade`: CANCEL_NEWEST, CANCEL_OLDEST of engine.records, or both. Raises struct.error when the batch is full or
+        a number does not fit."""
+        flags = self_trade | POST_ONLY if post_only else self_trade
         _NEW.pack_into(
             self._data, self._used, _KIND, side, _LIMIT, tif, flags, len(client_order_id), 0, account, symbol, price_ticks,
             quantity_lots, client_order_id,
@@ -56,10 +58,18 @@ class Batch:
         self._used += COMMAND_BYTES
 
     def market(
-        self, client_order_id: bytes, symbol: int, side: int, quantity_lots: int, *, tif: int = _IOC, account: int = 0
+        self,
+        client_order_id: bytes,
+        symbol: int,
+        side: int,
+        quantity_lots: int,
+        *,
+        tif: int = _IOC,
+        self_trade: int = 0,
+        account: int = 0,
     ) -> None:
         _NEW.pack_into(
-            self._data, self._used, _KIND, side, _MARKET, tif, 0, len(client_order_id), 0, account, symbol, 0,
+            self._data, self._used, _KIND, side, _MARKET, tif, self_trade, len(client_order_id), 0, account, symbol, 0,
             quantity_lots, client_order_id,
         )  # fmt: skip
         self._used += COMMAND_BYTES

@@ -7,7 +7,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t
 from libc.string cimport memcmp, memcpy, memset
 
 from engine.layout cimport (
-    BUY, FOK, GTC, IOC, LIMIT, MARKET, NEW, POST_ONLY, PRICE_TICKS_MAX, QUANTITY_LOTS_MAX, SELL, Command,
+    BUY, CANCEL_NEWEST, CANCEL_OLDEST, FOK, GTC, IOC, LIMIT, MARKET, NEW, POST_ONLY, PRICE_TICKS_MAX, QUANTITY_LOTS_MAX, SELL, Command,
 )
 from stack.door.tables cimport TableSet, find_account, find_symbol, u128
 
@@ -25,6 +25,7 @@ cdef enum:  # bits of the members that were there
     HAS_QUANTITY = 64
     HAS_TIF = 128
     HAS_POST_ONLY = 256
+    HAS_SELF_TRADE = 512
     HAS_NEEDED = 1 + 4 + 8 + 16 + 64
 
 cdef enum:
@@ -141,6 +142,8 @@ cdef inline int member_of(const char* key, Py_ssize_t length) noexcept nogil:
         return HAS_QUANTITY
     elif length == 9 and memcmp(key, b"post_only", 9) == 0:
         return HAS_POST_ONLY
+    elif length == 10 and memcmp(key, b"self_trade", 10) == 0:
+        return HAS_SELF_TRADE
     elif length == 13 and memcmp(key, b"time_in_force", 13) == 0:
         return HAS_TIF
     elif length == 15 and memcmp(key, b"client_order_id", 15) == 0:
@@ -148,7 +151,7 @@ cdef inline int member_of(const char* key, Py_ssize_t length) noexcept nogil:
     return 0
 
 cdef inline uint8_t word_of(int member, const char* p, Py_ssize_t length) noexcept nogil:
-    """The number of a word that `side`, `type` or `time_in_force` takes; 0 when it takes no such word."""
+    """The number of a word that `side`, `type`, `self_trade` or `time_in_force` takes; 0 when it takes no such word."""
     if member == HAS_SIDE:
         if length == 3 and memcmp(p, b"buy", 3) == 0:
             return BUY
@@ -159,6 +162,13 @@ cdef inline uint8_t word_of(int member, const char* p, Py_ssize_t length) noexce
             return LIMIT
         if length == 6 and memcmp(p, b"market", 6) == 0:
             return MARKET
+    elif member == HAS_SELF_TRADE:
+        if length == 13 and memcmp(p, b"cancel_newest", 13) == 0:
+            return CANCEL_NEWEST
+        if length == 13 and memcmp(p, b"cancel_oldest", 13) == 0:
+            return CANCEL_OLDEST
+        if length == 11 and memcmp(p, b"cancel_both", 11) == 0:
+            return CANCEL_NEWEST | CANCEL_OLDEST
     elif length == 3:
         if memcmp(p, b"GTC", 3) == 0:
             return GTC
@@ -204,7 +214,7 @@ cdef inline const char* read_order(
         if p >= end:
             return NULL
         if p[0] == c'n':
-            if end - p < 4 or memcmp(p, b"null", 4) != 0 or not member & (HAS_ACCOUNT | HAS_PRICE | HAS_TIF):
+            if end - p < 4 or memcmp(p, b"null", 4) != 0 or not member & (HAS_ACCOUNT | HAS_PRICE | HAS_TIF | HAS_SELF_TRADE):
                 return NULL
             p += 4
         elif member == HAS_PRICE:
@@ -214,7 +224,7 @@ cdef inline const char* read_order(
             p = read_decimal(p, end, &quantity)
         elif member == HAS_POST_ONLY:
             if end - p >= 4 and memcmp(p, b"true", 4) == 0:
-                out.flags = POST_ONLY
+                out.flags |= POST_ONLY
                 p += 4
             elif end - p >= 5 and memcmp(p, b"false", 5) == 0:
                 p += 5
@@ -248,6 +258,8 @@ cdef inline const char* read_order(
                     out.side = word
                 elif member == HAS_TYPE:
                     out.type = word
+                elif member == HAS_SELF_TRADE:
+                    out.flags |= word
                 else:
                     out.tif = word
             p += length + 1
@@ -274,7 +286,7 @@ cdef inline const char* read_order(
             return NULL
     elif has_price or out.tif == GTC:
         return NULL
-    if out.flags and (out.type != LIMIT or out.tif != GTC):
+    if out.flags & POST_ONLY and (out.type != LIMIT or out.tif != GTC):
         return NULL
     out.quantity = whole_steps(
         quantity, tables.listed[out.symbol].lot, tables.listed[out.symbol].lot_scale, QUANTITY_LOTS_MAX

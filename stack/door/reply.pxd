@@ -8,7 +8,7 @@ from libc.stdlib cimport realloc
 from libc.string cimport memcpy, strlen
 
 from engine.layout cimport (
-    BUY, EV_ACCEPTED, EV_CANCELLED, EV_FILL, EV_REFUSED, EV_REPLACED, FOK, GTC, IOC, LIMIT, MAKER, MARKET, POST_ONLY, SELL,
+    BUY, CANCEL_NEWEST, CANCEL_OLDEST, EV_ACCEPTED, EV_CANCELLED, EV_FILL, EV_REFUSED, EV_REPLACED, FOK, GTC, IOC, LIMIT, MAKER, MARKET, POST_ONLY, SELL,
     TEXT_BYTES, Event,
 )
 from stack.door.parse cimport CERTAIN, UNCERTAIN
@@ -27,6 +27,12 @@ cdef extern from *:
     const uint64_t TEN_TO_18 "DOOR_10_TO_18"
     const uint64_t AVERAGE_POWER "DOOR_AVERAGE_POWER"
     bint overflows "__builtin_mul_overflow"(u128 a, u128 b, u128* product) nogil
+
+cdef inline const char* self_trade_of(uint8_t flags) noexcept nogil:
+    """As JSON."""
+    if flags & CANCEL_NEWEST:
+        return b'"cancel_both"' if flags & CANCEL_OLDEST else b'"cancel_newest"'
+    return b'"cancel_oldest"' if flags & CANCEL_OLDEST else b"null"
 
 cdef struct Text:
     char* data
@@ -184,6 +190,8 @@ cdef inline int write_order(
     p = put(p, b',"time_in_force":"')
     p = put(p, b"GTC" if first.tif == GTC else b"IOC" if first.tif == IOC else b"FOK")
     p = put(p, b'","post_only":true' if first.flags & POST_ONLY else b'","post_only":false')
+    p = put(p, b',"self_trade":')
+    p = put(p, self_trade_of(first.flags))
     p = put(p, b',"price":')
     if first.type == MARKET:
         p = put(p, b"null")

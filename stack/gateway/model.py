@@ -22,7 +22,7 @@ from stack.gateway import strict
 from stack.gateway.errors import ApiError, shown
 from stack.keys import Caller
 from stack.wire.decimals import NumberError, Step
-from stack.wire.order import SIDES, TIMES_IN_FORCE, TYPES
+from stack.wire.order import SELF_TRADE, SIDES, TIMES_IN_FORCE, TYPES
 from stack.wire.tables import Listed, Tables
 
 
@@ -65,6 +65,9 @@ class OrderRequest(_Body):
     quantity: Number = Field(description="a multiple of lot_size")
     time_in_force: Literal["GTC", "IOC", "FOK"] | None = Field(None, description="GTC for limit, IOC for market")
     post_only: bool = Field(False, description="only with limit and GTC: refused where it would match at once")
+    self_trade: Literal["cancel_newest", "cancel_oldest", "cancel_both"] | None = Field(
+        None, description="what goes where it would meet an order of its own account: itself, the resting one, both"
+    )
 
 
 class ReplaceRequest(_Body):
@@ -121,7 +124,7 @@ def to_command(
         SIDES[order.side],
         kind,
         tif,
-        POST_ONLY if order.post_only else 0,
+        (POST_ONLY if order.post_only else 0) | SELF_TRADE.get(order.self_trade or "", 0),
         account_number(account, accounts),
         listed.id,
         0 if order.price is None else steps(listed.tick, order.price, PRICE_TICKS_MAX, "price"),

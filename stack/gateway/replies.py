@@ -20,7 +20,7 @@ REFUSALS: dict[int, tuple[str, str | None, str]] = {
     Reason.UNKNOWN_ACCOUNT: ("unknown_account", "account", "the account is not defined"),
     Reason.UNKNOWN_SYMBOL: ("unknown_symbol", "symbol", "the symbol is no instrument here"),
     Reason.INSTRUMENT_HALTED: ("instrument_halted", "symbol", "this instrument is halted"),
-    Reason.BAD_FIELD: ("not_allowed", None, "the combination of type, time_in_force and post_only makes no sense"),
+    Reason.BAD_FIELD: ("not_allowed", None, "the combination of type, time_in_force and flags makes no sense"),
     Reason.BAD_QUANTITY: ("bad_value", "quantity", "the quantity is outside what the order may have"),
     Reason.BAD_PRICE: ("bad_value", "price", "the price is outside what the order may have"),
     Reason.DUPLICATE_CLIENT_ORDER_ID: ("client_order_id_conflict", "client_order_id", "this id was used before"),

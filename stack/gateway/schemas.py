@@ -30,6 +30,7 @@ class Order(_Answer):
     type: Literal["limit", "market"]
     time_in_force: Literal["GTC", "IOC", "FOK"]
     post_only: bool
+    self_trade: Literal["cancel_newest", "cancel_oldest", "cancel_both"] | None
     price: Decimal | None
     quantity: Decimal
     filled_quantity: Decimal

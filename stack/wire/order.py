@@ -2,6 +2,8 @@
 
 order_id       "<partition>-<sequence of its NEW command>"
 sequence       of the last command that changed it, so that of two Orders the higher sequence is the newer
+self_trade     which order goes where it would meet one of its own account: cancel_newest (itself), cancel_oldest,
+               cancel_both; null: they trade
 price          null for a market order; after a replace the new one
 average_price  of all fills; rounded half up to eight digits more than the tick has; null without fills
 status         open, partially_filled (and still open), filled, cancelled (whatever was filled before), rejected;
@@ -16,16 +18,30 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from engine.records import MAKER, POST_ONLY, Event, EventKind, OrderType, Reason, Side, TimeInForce
+from engine.records import (
+    CANCEL_NEWEST,
+    CANCEL_OLDEST,
+    MAKER,
+    POST_ONLY,
+    SELF_TRADE_FLAGS,
+    Event,
+    EventKind,
+    OrderType,
+    Reason,
+    Side,
+    TimeInForce,
+)
 from stack.wire.decimals import decimal_text
 from stack.wire.tables import Tables
 
 SIDES = {"buy": Side.BUY, "sell": Side.SELL}
 TYPES = {"limit": OrderType.LIMIT, "market": OrderType.MARKET}
 TIMES_IN_FORCE = {"GTC": TimeInForce.GTC, "IOC": TimeInForce.IOC, "FOK": TimeInForce.FOK}
+SELF_TRADE = {"cancel_newest": CANCEL_NEWEST, "cancel_oldest": CANCEL_OLDEST, "cancel_both": SELF_TRADE_FLAGS}
 _SIDE_NAMES = {int(value): name for name, value in SIDES.items()}
 _TYPE_NAMES = {int(value): name for name, value in TYPES.items()}
 _TIF_NAMES = {int(value): name for name, value in TIMES_IN_FORCE.items()}
+_SELF_TRADE_NAMES = {value: name for name, value in SELF_TRADE.items()}
 AVERAGE_DIGITS = 8
 _ORDER_ID = re.compile(r"(0|[1-9][0-9]{0,3})-([1-9][0-9]{0,18})", re.ASCII)
 
@@ -85,6 +101,7 @@ def fold(events: Sequence[Event], partition: int, tables: Tables) -> dict[str, A
         "type": _TYPE_NAMES.get(first.type, ""),
         "time_in_force": _TIF_NAMES.get(first.tif, ""),
         "post_only": bool(first.flags & POST_ONLY),
+        "self_trade": _SELF_TRADE_NAMES.get(first.flags & SELF_TRADE_FLAGS),
         "price": None if first.type == OrderType.MARKET else _price(listed, price),
         "quantity": _quantity(listed, quantity),
         "filled_quantity": _quantity(listed, filled),

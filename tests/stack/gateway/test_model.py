@@ -4,7 +4,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.records import COMMAND_BYTES, POST_ONLY, Command, CommandKind, OrderType, Side, TimeInForce
+from engine.records import (
+    CANCEL_NEWEST,
+    CANCEL_OLDEST,
+    COMMAND_BYTES,
+    POST_ONLY,
+    Command,
+    CommandKind,
+    OrderType,
+    Side,
+    TimeInForce,
+)
 from stack.gateway.errors import TABLE, ApiError
 from stack.gateway.model import parse_order
 from stack.keys import ANYBODY, Caller
@@ -71,6 +81,16 @@ def test_defaults_of_time_in_force() -> None:
 def test_post_only_is_a_flag() -> None:
     assert parse(body(post_only=True)).flags == POST_ONLY
     assert parse(body(post_only=False, time_in_force="IOC")).flags == 0
+
+
+@pytest.mark.parametrize(
+    ("said", "flags"),
+    [("cancel_newest", CANCEL_NEWEST), ("cancel_oldest", CANCEL_OLDEST), ("cancel_both", 12), (None, 0)],
+)
+def test_self_trade_is_two_flags(said: str | None, flags: int) -> None:
+    assert parse(body(self_trade=said)).flags == flags
+    assert parse(body(self_trade=said, post_only=True)).flags == flags | POST_ONLY
+    assert parse(body(self_trade=said, type="market", price=None, time_in_force="IOC")).flags == flags
 
 
 def test_the_account_comes_from_the_key() -> None:

@@ -20,7 +20,7 @@ def test_an_order_is_created_and_answered_whole(client: Client, new_id: NewId) -
     assert placed["created_ns"] == placed["updated_ns"] > 1_700_000_000 * 10**9
     wanted = {
         "client_order_id": name, "account": "alice", "symbol": "AAPL", "side": "buy", "type": "limit",
-        "time_in_force": "GTC", "post_only": False, "price": "190.25", "quantity": "10", "filled_quantity": "0",
+        "time_in_force": "GTC", "post_only": False, "self_trade": None, "price": "190.25", "quantity": "10", "filled_quantity": "0",
         "leaves_quantity": "10", "average_price": None, "status": "open", "fills": [],
     }  # fmt: skip
     assert {key: placed[key] for key in wanted} == wanted
@@ -58,6 +58,31 @@ def test_two_orders_meet(client: Client, new_id: NewId) -> None:
 def test_what_finds_nothing_is_created_and_cancelled(client: Client, new_id: NewId, time_in_force: str) -> None:
     status, placed = client.place(client_order_id=new_id(), time_in_force=time_in_force)
     assert (status, placed["status"], placed["leaves_quantity"]) == (201, "cancelled", "0")
+
+
+@pytest.mark.parametrize(
+    ("said", "comes", "stood"),
+    [
+        ("cancel_newest", "cancelled", "open"),
+        ("cancel_oldest", "open", "cancelled"),
+        ("cancel_both", "cancelled", "cancelled"),
+        (None, "filled", "filled"),
+    ],
+)
+def test_an_order_that_meets_its_own_account(
+    client: Client, new_id: NewId, said: str | None, comes: str, stood: str
+) -> None:
+    for account in ("alice", "bob"):
+        client.call("DELETE", f"/orders?account={account}&symbol=AAPL")
+    _, resting = client.place(client_order_id=new_id(), side="sell", account="bob")
+    status, placed = client.place(client_order_id=new_id(), account="bob", self_trade=said)
+    assert (status, placed["status"], placed["self_trade"]) == (201, comes, said)
+    _, found = client.call("GET", f"/orders/{resting['order_id']}")
+    assert (found["status"], found["self_trade"]) == (stood, None)
+    assert {placed["reason"], found["reason"]} <= {None, "self_trade"}
+    for one in (placed, found):
+        if one["status"] == "open":
+            client.call("DELETE", f"/orders/{one['order_id']}")
 
 
 def test_post_only_that_would_cross_is_422_and_its_id_stays_free(client: Client, new_id: NewId) -> None:

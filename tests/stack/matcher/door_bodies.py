@@ -57,6 +57,7 @@ def document(chance: random.Random) -> dict[str, str]:
         "quantity": number(chance, lot),
         "time_in_force": json.dumps(chance.choice(["IOC", "FOK"] if market else ["GTC", "GTC", "IOC", "FOK"])),
         "post_only": chance.choice(["true", "false", "false", "false"]),
+        "self_trade": chance.choice(['"cancel_newest"', '"cancel_oldest"', '"cancel_both"', "null"]),
     }
     for name in ("price", "quantity"):
         if chance.random() < 0.7:
@@ -65,12 +66,15 @@ def document(chance: random.Random) -> dict[str, str]:
         ("account", 0.1),
         ("time_in_force", 0.3),
         ("post_only", 0.6),
+        ("self_trade", 0.6),
         ("price", 0.9 if market else 0.02),
     ):
         if chance.random() < likely:
             members.pop(name)
     if chance.random() < 0.1:
-        members[chance.choice(["account", "price", "time_in_force", "time_in_force", "post_only", "side"])] = "null"
+        members[
+            chance.choice(["account", "price", "time_in_force", "time_in_force", "post_only", "self_trade", "side"])
+        ] = "null"
     return members
 
 
@@ -104,7 +108,9 @@ def mutated(chance: random.Random, body: bytes) -> bytes:
             at = data.find(b"{") + 1
             data[at:at] = more
         else:  # a value of another type
-            more = chance.choice([b"true", b"null", b"[]", b"{}", b'"x"', b"0.5", b'"GTC"', b'"buy"', b'"limit"'])
+            more = chance.choice(
+                [b"true", b"null", b"[]", b"{}", b'"x"', b"0.5", b'"GTC"', b'"buy"', b'"cancel_both"', b'"limit"']
+            )
             at = data.find(b":", at) + 1
             data[at : data.find(b",", at)] = more
     return bytes(data)

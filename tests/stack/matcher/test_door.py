@@ -60,6 +60,20 @@ def test_a_repeat_is_200_with_the_original_and_another_body_is_409(settings: Eng
     assert other.json["field"] == "client_order_id"
 
 
+def test_a_batch_in_which_orders_meet_their_own_account(settings: EngineSettings, path: Path) -> None:
+    batch = [
+        order("1"), order("2", side="sell", self_trade="cancel_newest"), order("3", side="sell", self_trade="cancel_oldest"),
+        order("4", self_trade="cancel_both"), order("5", self_trade=None),
+    ]  # fmt: skip
+    (answer,) = asked(settings, path, post(batch, "/orders/batch"))
+    told = [element["order"] for element in answer.json]
+    assert [(one["status"], one["reason"], one["self_trade"]) for one in told] == [
+        ("open", None, None), ("cancelled", "self_trade", "cancel_newest"), ("open", None, "cancel_oldest"),
+        ("cancelled", "self_trade", "cancel_both"), ("open", None, None),
+    ]  # fmt: skip
+    assert answer.body == msgspec.json.encode(answer.json), "as compact as the gateway's"
+
+
 def test_refusals_of_the_engine_have_code_message_and_field(settings: EngineSettings, path: Path) -> None:
     async def test(opened: Opened) -> None:
         client = await opened.client()

@@ -13,8 +13,12 @@ from pathlib import Path
 import msgspec
 
 from engine.records import (
+    CANCEL_NEWEST,
+    CANCEL_OLDEST,
     EVENT_BYTES,
     RECORD_HEADER,
+    RULES_VERSION,
+    SELF_TRADE_FLAGS,
     Command,
     CommandKind,
     Event,
@@ -52,6 +56,7 @@ class EnginePeer:
         self._writers: set[asyncio.StreamWriter] = set()
         self._changed = asyncio.Event()
         self.apply(*[instrument.pack() for instrument in INSTRUMENTS])
+        self.apply(Command(CommandKind.ADOPT_RULES, quantity=RULES_VERSION).pack())
         self.apply(*(Command(CommandKind.DEFINE_ACCOUNT, account=n, text=a).pack() for n, a in enumerate(ACCOUNTS, 1)))
         self.start()
 
@@ -167,9 +172,10 @@ def trading(peer: EnginePeer, seed: int, commands: int, prefix: str = "o") -> No
         price, type_ = rng.randint(95, 105), OrderType.LIMIT
         if tif == TimeInForce.IOC and rng.random() < 0.3:
             price, type_ = 0, OrderType.MARKET
+        flags = rng.choice([0, 0, 0, CANCEL_NEWEST, CANCEL_OLDEST, SELF_TRADE_FLAGS])
         return new(
             f"{prefix}-{number}", rng.choice(list(Side)), price, rng.randint(1, 20),
-            type=type_, tif=tif, account=rng.randint(1, 2), symbol=rng.randint(1, 2),
+            type=type_, tif=tif, account=rng.randint(1, 2), symbol=rng.randint(1, 2), flags=flags,
         )  # fmt: skip
 
     kinds: dict[float, Callable[[int], Command]] = {

@@ -49,7 +49,9 @@ def test_an_order_reads_the_same_from_the_database_as_from_the_engine(persister,
             sequence
         ]
         statuses.add((order["status"], order["reason"]))
-    assert len(statuses) >= 6, f"the stream should show every way an order can end: {statuses}"
+    assert ("cancelled", "self_trade") in statuses
+    assert {row["self_trade"] for row in found.values()} == {None, "cancel_newest", "cancel_oldest", "cancel_both"}
+    assert len(statuses) >= 7, f"the stream should show every way an order can end: {statuses}"
 
 
 def test_trades_have_one_row_per_match_with_the_side_of_the_taker(persister, peer: EnginePeer, database: Postgres):
