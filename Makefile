@@ -15,7 +15,7 @@ help:
 	@echo "make tune-long   tune apply and revert: deaths at every system call, reboots and power cuts; writes docs/reports/tune*.md"
 	@echo "make local-long  every fault and change in its long form, some hours; writes docs/reports/local-long.md"
 	@echo "make promises    both captured days and a minute of load; writes docs/reports/promises.md"
-	@echo "make docker-lab  the stack on a real Docker engine, in some minutes; needs root, mmdebstrap, iptables, runc"
+	@echo "make docker-lab  the stack on a real Docker engine, in some minutes; needs root, mmdebstrap, iptables, runc, openssh-server, iproute2"
 	@echo "make compose-long  the stack on a real Docker engine, in its long form; writes docs/reports/compose.md"
 	@echo "make fresh-long  both commands on a bare Debian 12, in all forms; writes docs/reports/fresh.md"
 	@echo "make bench       the benchmarks"

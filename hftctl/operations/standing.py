@@ -74,7 +74,7 @@ def _refuse_silent(name: str | None) -> None:
         wanted = f"'{name}'" if name else "a deployment"
         raise NotFound(
             f"cannot find {wanted}: none is in {paths.home()}, and we {why}",
-            hint="start Docker, or choose another one: docker context use NAME, or DOCKER_HOST=...",
+            hint=why.hint,
         )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import docker
 import requests
@@ -16,11 +17,14 @@ from docker.errors import NotFound as Missing
 
 from hftctl.errors import Failed, NotFound
 from hftctl.targets import unix
+from hftctl.targets.compose import ssh
+from hftctl.targets.compose.discovery import CHOOSE
 
 TIMEOUT_S = 60.0
 DEFAULT = "unix:///var/run/docker.sock"
+SSH = "ssh://"
 
-__all__ = ["Missing", "address", "connect", "saying"]
+__all__ = ["Missing", "address", "connect", "machine", "saying"]
 
 
 def address() -> str:
@@ -33,20 +37,30 @@ def address() -> str:
 def connect() -> Any:
     """An API client. Raises NotFound when no engine answers."""
     where = address()
+    behind: ssh.Tunnel | None = None
     try:
         if where.startswith("unix://"):
             unix.connect(
                 Path(where.removeprefix("unix://")), TIMEOUT_S
             ).close()  # the library tells it at greater length
-        client = docker.APIClient(
-            base_url=where, version="auto", timeout=TIMEOUT_S, use_ssh_client=where.startswith("ssh://")
-        )
+        if where.startswith(SSH):
+            behind = ssh.tunnel(where)
+        client = docker.APIClient(base_url=behind.address if behind else where, version="auto", timeout=TIMEOUT_S)
     except (DockerException, requests.RequestException, OSError) as error:
         raise NotFound(
-            f"cannot reach a Docker engine at {where}: {_reason(error)}",
-            hint="start Docker, or choose another one: docker context use NAME, or DOCKER_HOST=...",
+            f"cannot reach a Docker engine at {where}: {(behind and behind.why()) or _reason(error)}",
+            hint=behind.hint if behind else CHOOSE,
         ) from error
     return client
+
+
+def machine() -> str:
+    """The engine's, as clients here reach it; empty where it is this one."""
+    where = address()
+    if where.startswith(SSH):
+        return ssh.hostname(where)
+    parts = urlsplit(where)
+    return "" if parts.scheme in ("unix", "npipe", "") else parts.hostname or ""
 
 
 @contextmanager

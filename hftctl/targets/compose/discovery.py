@@ -17,11 +17,16 @@ from hftctl.errors import HftctlError
 from hftctl.targets.compose import names
 
 SOCKET = "unix:///var/run/docker.sock"
+CHOOSE = "start Docker, or choose another one: docker context use NAME, or DOCKER_HOST=..."
 TIMEOUT_S = 10.0  # a busy engine takes seconds, and "none stands" would be wrong then
 
 
 class Silent(Exception):
     """The engine that is chosen does not answer: where it is, and why not."""
+
+    def __init__(self, message: str, hint: str = CHOOSE) -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 def deployments() -> list[str]:
@@ -29,13 +34,13 @@ def deployments() -> list[str]:
     return sorted({one["Labels"].get(names.DEPLOYMENT, "") for one in _containers("state")} - {""})
 
 
-def silent() -> str:
-    """Where the engine that is chosen is, and why it does not answer; empty where it does, or there is none."""
+def silent() -> Silent | None:
+    """Why the engine that is chosen does not answer; None where it does, or there is none."""
     try:
         _ask("/version")
     except Silent as error:
-        return str(error)
-    return ""
+        return error
+    return None
 
 
 def kept() -> list[str]:
@@ -73,7 +78,7 @@ def _ask(path: str) -> Any:
         api = connect()
         return api._result(api._get(f"{api.base_url}/v{api._version}{path}"), True)
     except HftctlError as error:
-        raise Silent(error.message) from error
+        raise Silent(error.message, error.hint) from error
 
 
 def _ask_unix(where: str, path: str) -> Any:

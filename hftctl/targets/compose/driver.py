@@ -23,6 +23,7 @@ from hftctl.targets.compose import (
     components,
     credentials,
     daemon,
+    database,
     drift,
     events,
     images,
@@ -72,6 +73,10 @@ class ComposeTarget:
     @cached_property
     def containers(self) -> Containers:
         return Containers(self.api, self.deployment)
+
+    @cached_property
+    def _database(self) -> database.Database:
+        return database.Database(self.containers, self.deployment)
 
     @cached_property
     def store(self) -> Store:
@@ -254,17 +259,13 @@ class ComposeTarget:
         return credentials.read(self.store, f"keys/api_key.{OPERATOR}")
 
     def postgres(self, partition: int) -> Mapping[str, Any]:
-        found = self.containers.serving().get("postgres-0")
-        address = networks.address(self.containers.inspect(found.id)) if found is not None else ""
-        if not address:
-            raise NotFound(f"PostgreSQL of '{self.deployment}' does not run", hint=f"hftctl start -p {self.deployment}")
         return {
-            "host": address,
+            "host": str(self._database.folder(partition)),
             "port": services.POSTGRES_PORT,
             "dbname": settings.DATABASE,
             "user": settings.DATABASE_USER,
             "password": credentials.read(self.store, f"secrets/{settings.POSTGRES_PASSWORD}"),
-            "connect_timeout": 2,
+            "connect_timeout": database.CONNECT_S,
         }
 
     def ask_engine(self, partition: int, message: Mapping[str, Any], *, timeout_s: float) -> Mapping[str, Any]:

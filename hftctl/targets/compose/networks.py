@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from docker.errors import APIError
 
 from hftctl.errors import Failed, NotFound
-from hftctl.targets.compose import names
+from hftctl.targets.compose import daemon, names
 from hftctl.targets.compose.daemon import Missing, saying
-from hftctl.targets.compose.daemon import address as engine_address
 
 NETWORKS = {"edge": False, "data": True}  # name -> whether it leads nowhere outside
 CONFLICT = 409
@@ -68,21 +66,16 @@ def volume_made(api: Any, name: str) -> str:
         raise
 
 
-def address(seen: Mapping[str, Any]) -> str:
-    """Of a running container in its own network; empty where it has none."""
-    networks = seen.get("NetworkSettings", {}).get("Networks", {})
-    return next((str(one["IPAddress"]) for one in networks.values() if one.get("IPAddress")), "")
-
-
 def endpoint(published: str) -> str:
     """As a client here reaches what the engine publishes: where the engine is another machine, at that machine's name."""
-    where = urlsplit(engine_address())
-    if where.scheme in ("unix", "npipe", ""):
+    machine = daemon.machine()
+    if not machine:
         return published
     parts = urlsplit(published)
     if parts.hostname in ("127.0.0.1", "::1"):
         raise NotFound(
-            f"the door of this deployment is published on loopback of {where.hostname}, and we are not there",
+            f"the door of this deployment is published on loopback of {machine}, and we are not there",
             hint="set `bind` to an address of that machine and authentication: api_key, or run hftctl there",
         )
-    return f"{parts.scheme}://{where.hostname}:{parts.port}"
+    host = f"[{machine}]" if ":" in machine else machine
+    return f"{parts.scheme}://{host}:{parts.port}"

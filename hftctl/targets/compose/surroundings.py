@@ -18,7 +18,8 @@ from hftctl.targets.compose.services import HTTP_PORT, POSTGRES_PORT, REDIS_PORT
 from hftctl.targets.local import services as settings
 
 PORTS = {"postgres": POSTGRES_PORT, "redis": REDIS_PORT, "nginx": HTTP_PORT}
-PROBE = ("/opt/hftctl/bin/python", "-I", "-S", "/opt/hftctl/probe.py")
+PYTHON = ("/opt/hftctl/bin/python", "-I", "-S")
+PROBE = (*PYTHON, "/opt/hftctl/probe.py")
 # psql and valkey-cli find the password in a file of the container's own, not in a variable that `inspect` shows.
 PREPARE = (
     "umask 077; "
@@ -48,7 +49,7 @@ def connection(containers: Containers, deployment: str, component: str, image: s
     return (
         "docker", "run", "--rm", "-i", "--network", f"container:{found.id}", "--user", "1000:1000", "--read-only", "--cap-drop", "ALL",
         "--security-opt", "no-new-privileges", "--memory", "64m", "--pids-limit", "8", "--no-healthcheck", "--log-driver", "none",
-        "--label", f"{names.ROLE}=forward", "--entrypoint", PROBE[0], image, "-I", "-S", "-c", Path(relay.__file__).read_text(),
+        "--label", f"{names.ROLE}=forward", "--entrypoint", PYTHON[0], image, *PYTHON[1:], "-c", Path(relay.__file__).read_text(),
         "127.0.0.1", str(port),
     )  # fmt: skip
 
