@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Unpack
 
 from hftctl.errors import PlanStale, UsageError
@@ -37,6 +38,15 @@ def make_release(profile: Mapping[str, Any], *, name: str | None = None, tag: st
     )
 
 
+def _of_image(release: Release, tag: str | None) -> Release:
+    """One that runs an image by name has that image's migrations, and not those of the code here."""
+    if tag is None:
+        return release
+    from hftctl.targets.compose import building, images
+
+    return replace(release, schema=building.schema_of(release.artifacts[images.STACK]) or release.schema)
+
+
 def plan(
     profile: Mapping[str, Any],
     *,
@@ -45,7 +55,7 @@ def plan(
     tag: str | None = None,
 ) -> saved.SavedPlan:
     """The difference between the profile and what stands; nothing is changed, no lock is taken."""
-    release = make_release(profile, name=name, tag=tag)
+    release = _of_image(make_release(profile, name=name, tag=tag), tag)
     target = targets(release.target, release.deployment)
     schema_gate.findings(release, "deploy", target.revisions())
     return saved.make(release, diff(target.desired(release), target.observe()), rollout=last_rollout(target))
@@ -68,7 +78,7 @@ def deploy(
                 build.build_image(profile["images"], progress=asked.get("progress", silent))
         else:
             build.build_if_stale(progress=asked.get("progress", silent))
-    release = make_release(profile, name=name, tag=tag)
+    release = _of_image(make_release(profile, name=name, tag=tag), tag)
     target = targets(release.target, release.deployment)
     findings = schema_gate.findings(release, "deploy", target.revisions())
     how = request("deploy", why or f"deploy of profile {profile['name']}", release, asked, findings=findings)

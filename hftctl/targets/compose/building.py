@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import tempfile
 import time
@@ -13,8 +14,9 @@ from typing import Any
 from hftctl import __version__
 from hftctl.errors import Failed, NotFound, Refused
 from hftctl.paths import home, make_folder, write_atomic
+from hftctl.release import schema_range
 from hftctl.run import run
-from hftctl.targets.compose import images, sbom
+from hftctl.targets.compose import images, names, sbom
 from hftctl.targets.compose.daemon import Missing, address, connect, saying
 
 GIT_TIMEOUT_S = 10.0
@@ -55,6 +57,13 @@ def present(api: Any, reference: str) -> Mapping[str, Any] | None:
         raise
 
 
+def schema_of(reference: str) -> tuple[int, int] | None:
+    """`Release.schema` of an image by name; None where it is not on the engine, or was built before images told."""
+    config = (present(connect(), reference) or {}).get("Config") or {}
+    found = re.fullmatch(r"(\d+) (\d+)", (config.get("Labels") or {}).get(names.SCHEMA, ""))
+    return (int(found[1]), int(found[2])) if found else None
+
+
 def build(wanted: Wanted, *, begun: Callable[[str], None]) -> Built:
     """Nothing is built when an image of this content is there; `begun` is told otherwise."""
     started = time.monotonic()
@@ -63,7 +72,7 @@ def build(wanted: Wanted, *, begun: Callable[[str], None]) -> Built:
         raise Refused("cannot build images: hftctl is installed as a package, and the sources are elsewhere",
                       hint="build in a checkout of the sources, and name the image here with --tag")  # fmt: skip
     reference = images.stack_reference(wanted.images)
-    names = [reference, *([f"{reference.rpartition(':')[0]}:{wanted.tag}"] if wanted.tag else [])]
+    tags = [reference, *([f"{reference.rpartition(':')[0]}:{wanted.tag}"] if wanted.tag else [])]
     api = connect()
     engine = _platform(api)
     # Of another platform an image could not run here, and must not stand under the name of the one that does.
@@ -72,16 +81,16 @@ def build(wanted: Wanted, *, begun: Callable[[str], None]) -> Built:
             raise Refused(f"cannot build for {', '.join(foreign)} into this engine, which runs {engine}",
                           hint="send it to a registry: --push REGISTRY")  # fmt: skip
         begun(reference)
-        _build(tree, names, wanted, push=True)
+        _build(tree, tags, wanted, push=True)
         return Built(reference, True, 0, "", time.monotonic() - started)
     there = None if wanted.no_cache else present(api, reference)
     if there is None:
         begun(reference)
-        _build(tree, names[:1], wanted, push=False)
-    for name in names[1:]:
+        _build(tree, tags[:1], wanted, push=False)
+    for name in tags[1:]:
         with saying(f"tag {reference} as {name}"):
             api.tag(reference, *name.rsplit(":", 1))
-    for name in names if wanted.push else ():
+    for name in tags if wanted.push else ():
         _push(name)
     size_bytes = int((there or present(api, reference) or {}).get("Size", 0))
     return Built(reference, there is None, size_bytes, _describe(api, reference), time.monotonic() - started)
@@ -93,7 +102,7 @@ def _platform(api: Any) -> str:
     return f"{told['Os']}/{told['Arch']}"
 
 
-def _build(tree: Path, names: Sequence[str], wanted: Wanted, *, push: bool) -> None:
+def _build(tree: Path, tags: Sequence[str], wanted: Wanted, *, push: bool) -> None:
     from python_on_whales import DockerClient
     from python_on_whales.exceptions import DockerException
 
@@ -103,7 +112,7 @@ def _build(tree: Path, names: Sequence[str], wanted: Wanted, *, push: bool) -> N
         if path is not None
     ]
     arguments = {"BASE_IMAGE": wanted.images["base"], "REVISION": _revision(tree), "SOURCE": _source(tree),
-                 "VERSION": __version__}  # fmt: skip
+                 "VERSION": __version__, "SCHEMA": "{} {}".format(*schema_range())}  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="hftctl-context-") as folder:
         images.stage(tree, Path(folder))
         try:
@@ -111,7 +120,7 @@ def _build(tree: Path, names: Sequence[str], wanted: Wanted, *, push: bool) -> N
                 folder,
                 file=Path(folder, images.DOCKERFILE),
                 build_args=arguments,
-                tags=list(names),
+                tags=list(tags),
                 secrets=secrets,
                 cache=not wanted.no_cache,
                 platforms=list(wanted.platforms) or None,
@@ -122,9 +131,9 @@ def _build(tree: Path, names: Sequence[str], wanted: Wanted, *, push: bool) -> N
             )
         except DockerException as error:
             said = (error.stderr or error.stdout or str(error)).strip().splitlines()[-SAID_LINES:]
-            raise Failed(f"cannot build {names[0]}: " + "\n".join(said)) from error
+            raise Failed(f"cannot build {tags[0]}: " + "\n".join(said)) from error
         except (FileNotFoundError, subprocess.SubprocessError) as error:
-            raise NotFound(f"cannot build {names[0]}: {error}", hint="install docker with its buildx plugin") from error
+            raise NotFound(f"cannot build {tags[0]}: {error}", hint="install docker with its buildx plugin") from error
 
 
 def _push(reference: str) -> None:

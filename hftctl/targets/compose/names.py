@@ -8,6 +8,7 @@ ROLE = "hftctl.role"  # component | state | lock | writer
 SPEC = "hftctl.spec"  # what a container was made from, JSON
 DIGEST = "hftctl.digest"  # of that, without what can change while it runs
 CLUSTER = "hftctl.cluster"  # of a schema job: when the volume was made that it migrated
+SCHEMA = "hftctl.schema"  # of an image of ours: which migrations it needs and brings
 RECORD = "hftctl.lock"  # who holds a lock, since when and why, JSON
 
 NEXT = ".next"  # a container that shall take a place, once it is ready

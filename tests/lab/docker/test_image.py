@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hftctl.release import schema_range
 from tests.lab.docker.contents import ours, saved
 from tests.lab.docker.images import CANARY
 from tests.lab.docker.linters import checkov, hadolint
@@ -47,6 +48,7 @@ def test_what_it_says_about_itself(lab):
     assert seen["Entrypoint"] == ["/opt/hftctl/bin/python", "-P"]
     assert seen["StopSignal"] == "SIGTERM"
     assert seen["Healthcheck"]["Test"][0] == "CMD"
+    assert seen["Labels"].pop("hftctl.schema") == "{} {}".format(*schema_range())
     labels = {name.removeprefix("org.opencontainers.image."): text for name, text in seen["Labels"].items()}
     assert set(labels) == {"title", "revision", "source", "version", "licenses"}
     assert re.fullmatch("[0-9a-f]{40}|unknown", labels["revision"])
