@@ -1,11 +1,12 @@
 """Weighted canaries on a real Docker engine: promoted under load, taken back with the cause, paused for want of requests, killed."""
 
 import asyncio
+import signal
 import subprocess
 
 import pytest
 
-from tests.lab.docker.kills import killed
+from tests.lab.docker import boundaries
 from tests.lab.docker.watch import failures, traded
 
 SLOW = """\
@@ -96,7 +97,12 @@ def test_killed_amid_its_canary_the_next_command_ends_it(scene):
 
 
 def _killed(scene):
-    seen = killed(scene, 10, "after", "deploy", str(scene.profile), "--yes")
-    assert seen.reached and seen.whole
-    assert seen.result == "ready"
+    before = boundaries.revision(scene)
+    process = boundaries.run(scene, "after:9", ["deploy", str(scene.profile), "--yes"])
+    said = process.communicate(timeout=boundaries.NEVER_S)[1]
+    assert process.returncode == -signal.SIGKILL, said
+    assert beside(scene), "it was amid its canary"
+    done = scene.hftctl("rollout", "continue", "-p", scene.name, "--yes")
+    assert done["result"] == "ready"
+    assert boundaries.not_whole(scene, {before + 1}) == []
     return {}

@@ -6,8 +6,8 @@ import time
 import pytest
 
 from tests.faults.history import check
+from tests.lab.docker import boundaries
 from tests.lab.docker.evidence import of
-from tests.lab.docker.kills import killed
 from tests.lab.docker.watch import traded
 
 SETTINGS = "gateways: 1\nrollout:\n  timeout_s: 180\n"
@@ -37,16 +37,15 @@ def state(scene):
     return status(scene)["state"]
 
 
-@pytest.mark.parametrize(("number", "when"), [(2, "after"), (3, "before"), (4, "after")])
-def test_a_killed_scale_is_ended_by_the_next_command(scene, number, when):
-    """After the first intent, before and after outcomes: the lock is free at once, and what stands is one revision's."""
-    there = {one["component"] for one in scene.hftctl("status", "-p", scene.name)["components"]}
-    count = 1 if "gateway-2" in there else 2
-    seen = killed(scene, number, when, "scale", f"gateway={count}", "-p", scene.name, "--yes")
-    assert seen.reached
-    assert seen.whole
+@pytest.mark.parametrize(
+    ("verb", "point", "way"), [("deploy", "after:1 intent", "abort"), ("scale", "before:2 outcome", "continue")]
+)
+def test_a_killed_command_is_ended_by_the_next_one(scene, verb, point, way):
+    """Every boundary is in the long form."""
+    seen = boundaries.strike(scene, verb, point, way)
+    assert seen.problems == []
+    assert seen.told == "interrupted"
     assert seen.result in ("ready", "unchanged")
-    assert state(scene) == "ready"
 
 
 def test_a_paused_engine_is_told_and_goes_on(scene):
