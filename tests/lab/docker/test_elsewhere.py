@@ -49,6 +49,7 @@ def test_postgresql_was_not_reached_by_any_address(scene, there):
     assert there.run(sys.executable, "-c", KNOCK, address).returncode == 1
 
 
+@pytest.mark.long
 def test_a_lock_dies_with_its_holder_on_the_other_machine(scene, there):
     words = [
         sys.executable,
@@ -66,6 +67,7 @@ def test_a_lock_dies_with_its_holder_on_the_other_machine(scene, there):
     assert there.hftctl("rollout", "continue", "-p", scene.name, "--yes")["result"] == "ready"
 
 
+@pytest.mark.long
 def test_a_command_runs_in_a_component_and_a_port_leads_there(scene, there):
     done = there.run(
         sys.executable, "-P", "-m", "hftctl", "exec", "redis", "-p", scene.name, "--", "valkey-cli", "ping"

@@ -99,6 +99,7 @@ def test_every_container_becomes_healthy_and_the_jobs_have_ended_well(plain):
     until(lambda: standing() == wanted)
 
 
+@pytest.mark.long
 def test_down_and_up_keep_secrets_and_orders(plain):
     assert plain.compose("down", "--timeout", "20").returncode == 0
     plain.up()

@@ -14,6 +14,7 @@ from tests.faults.history import check
 from tests.forwarding import forwarded, said
 from tests.lab.docker.contents import ours, saved
 from tests.lab.docker.evidence import of
+from tests.lab.docker.health import under_load
 from tests.lab.docker.packages import CACHE
 from tests.lab.docker.recording import recorded
 from tests.lab.docker.scene import until
@@ -87,6 +88,15 @@ def test_changes_under_load_fail_nobody(scene, first, tmp_path):
         assert result["result"] == "ready", name
         assert not [one for one in result["pauses"] if one.startswith("gateway")], "gateways are replaced start-first"
     assert results["restart of the engine"]["pauses"]["engine-0"] < 5000
+
+
+def test_health_answers_within_a_second_at_full_load(scene, first):
+    """A minute of it, with each profile as it ships, is in test_health.py."""
+    asked = under_load(scene, 10)
+    assert asked.bad == []
+    assert len(asked.seconds) >= 10
+    assert asked.slowest_s < 1.0
+    assert asked.per_s > 100
 
 
 def test_no_secret_is_seen_from_outside(scene, first, lab, tmp_path):
