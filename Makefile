@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help setup deploy test lint lab crash tune-long local-long promises docker-lab compose-long fresh-long bench docs clean
+.PHONY: help setup deploy test lint lab crash tune-long local-long promises docker-lab compose-long fresh-long bench docs manifests clean
 
 help:
 	@echo "make deploy      install, build the engine, bring the stack up on this machine, prove it with an order"
@@ -20,6 +20,7 @@ help:
 	@echo "make fresh-long  both commands on a bare Debian 12, in all forms; writes docs/reports/fresh.md"
 	@echo "make bench       the benchmarks"
 	@echo "make docs        the generated pages of docs/"
+	@echo "make manifests   the rendered overlays of stack/manifests; needs kubectl"
 
 setup: $(STAMP)
 
@@ -67,6 +68,10 @@ compose-long: setup
 
 docs: setup
 	$(BIN)/python -m hftctl.cli.reference
+
+manifests: docs
+	@for overlay in orbstack staging production; do \
+	  kubectl kustomize stack/manifests/overlays/$$overlay > stack/manifests/rendered/$$overlay.yaml || exit 1; done
 
 fresh-long:
 	$(PYTHON) -m tests.lab.fresh --report docs/reports/fresh.md

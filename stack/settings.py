@@ -80,7 +80,7 @@ class PartitionSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GatewaySettings(Settings, frozen=True, kw_only=True):
-    socket: str  # Unix socket nginx connects to
+    socket: str  # where nginx connects to: a Unix socket, or host:port
     partitions: list[PartitionSettings]
     map_version: int
     postgres: Postgres

@@ -1,4 +1,4 @@
-"""Writes what comes from the code: pages of docs/, settings of plain `docker compose`. `python -m hftctl.cli.reference`."""
+"""Writes what comes from the code: pages of docs/, settings of plain `docker compose` and kustomize. `python -m hftctl.cli.reference`."""
 
 from __future__ import annotations
 
@@ -92,6 +92,18 @@ def settings() -> str:
     return configs(load("compose").values)
 
 
+def overlays() -> dict[str, str]:
+    """Settings of plain `kubectl apply -k`, by their place below the overlays."""
+    from hftctl.profile.load import load
+    from hftctl.targets.kubernetes.plain import OVERLAYS, files
+
+    return {
+        f"{overlay}/config/{name}": content
+        for overlay in OVERLAYS
+        for name, content in files(load(overlay).values).items()
+    }
+
+
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
@@ -101,6 +113,10 @@ def main() -> None:
     for name, content in pages().items():
         (folder / name).write_text(content, encoding="utf-8")
     (package_folder("stack") / "compose" / "configs.yaml").write_text(settings(), encoding="utf-8")
+    for name, content in overlays().items():
+        place = package_folder("stack") / "manifests" / "overlays" / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(content, encoding="utf-8")
 
 
 if __name__ == "__main__":

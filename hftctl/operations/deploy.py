@@ -16,13 +16,15 @@ from hftctl.plan import saved
 from hftctl.plan.diff import diff
 from hftctl.release import Release, code_artifacts, schema_range
 
+IMAGES = ("compose", "kubernetes")  # the targets that run images; the others what is installed here
+
 
 def make_release(profile: Mapping[str, Any], *, name: str | None = None, tag: str | None = None) -> Release:
     """`profile` is resolved: plain JSON values, every key present."""
     target = str(profile["target"])
     if tag is not None and target == "local":
         raise UsageError("--tag names images; the local target runs the code that is installed here")
-    if target == "compose":
+    if target in IMAGES:
         from hftctl.targets.compose import images
 
         artifacts = images.references(profile, tag=tag)
@@ -40,8 +42,8 @@ def make_release(profile: Mapping[str, Any], *, name: str | None = None, tag: st
 
 def _of_image(release: Release, tag: str | None) -> Release:
     """One that runs an image by name has that image's migrations, and not those of the code here."""
-    if tag is None:
-        return release
+    if tag is None or (release.target == "kubernetes" and not release.profile["kubernetes"]["shares_docker"]):
+        return release  # what a registry has is not looked into: there it is the code here that was pushed
     from hftctl.targets.compose import building, images
 
     return replace(release, schema=building.schema_of(release.artifacts[images.STACK]) or release.schema)
@@ -73,11 +75,11 @@ def deploy(
 ) -> RolloutResult:
     """Bring the profile up, or to where it differs. Raises before the first write; after it, the result says all."""
     if not (no_build or asked.get("dry_run")):
-        if profile["target"] == "compose":
-            if tag is None:
-                build.build_image(profile["images"], progress=asked.get("progress", silent))
-        else:
-            build.build_if_stale(progress=asked.get("progress", silent))
+        progress = asked.get("progress", silent)
+        if profile["target"] not in IMAGES:
+            build.build_if_stale(progress=progress)
+        elif tag is None and (profile["target"] == "compose" or profile["kubernetes"]["shares_docker"]):
+            build.build_image(profile["images"], progress=progress)
     release = _of_image(make_release(profile, name=name, tag=tag), tag)
     target = targets(release.target, release.deployment)
     findings = schema_gate.findings(release, "deploy", target.revisions())

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hftctl import paths
-from hftctl.errors import HftctlError
+from hftctl.errors import HftctlError, UsageError
 from hftctl.operations import host_contract, machine
 from hftctl.operations.deploy import make_release
 from hftctl.operations.standing import open_target
@@ -16,7 +16,6 @@ from hftctl.run import run
 from hftctl.targets.base import Finding
 
 PROBE_TIMEOUT_S = 20.0
-LATER = {"kubectl": "Kubernetes"}
 
 
 def examine(profile: Mapping[str, Any]) -> Iterator[Finding]:
@@ -28,10 +27,19 @@ def examine(profile: Mapping[str, Any]) -> Iterator[Finding]:
     for finding in open_target(release.target, release.deployment).preflight(release):
         if finding.subject != "disk":  # said above, against the recommendation
             yield finding
-    for program, target in LATER.items():
-        found = shutil.which(program)
-        note = f"the target {target} is not in this release; others need none of it"
-        yield Finding("ok", program, f"{found or 'not installed'}; {note}")
+    kubectl = shutil.which("kubectl") or "not installed"
+    yield Finding("ok", "kubectl", f"{kubectl}; only hftctl exec on the target kubernetes needs it")
+
+
+def rights(profile: Mapping[str, Any]) -> str:
+    """Of Kubernetes, as YAML: what a pipeline needs for this profile's deployment, and nothing else."""
+    if profile["target"] != "kubernetes":
+        raise UsageError(
+            f"--print-rbac is of the target kubernetes, and profile {profile['name']} is for {profile['target']}",
+            hint="hftctl doctor orbstack --print-rbac",
+        )
+    text = (paths.package_folder("stack") / "manifests" / "rbac" / "ci.yaml").read_text()
+    return text.replace("hftctl-NAME", f"hftctl-{profile['name']}")
 
 
 def user_namespace() -> Finding:

@@ -22,14 +22,21 @@ def open_target(target: str, deployment: str) -> Target:
         from hftctl.targets.compose.driver import ComposeTarget
 
         return ComposeTarget(deployment)
-    raise UsageError(f"cannot deploy to {target!r}: this version of hftctl knows the targets 'local' and 'compose'")
+    if target == "kubernetes":
+        from hftctl.targets.kubernetes.driver import KubernetesTarget
+
+        return KubernetesTarget(deployment)
+    raise UsageError(
+        f"cannot deploy to {target!r}: this version of hftctl knows the targets 'local', 'compose' and 'kubernetes'"
+    )
 
 
 def find_deployments() -> list[str]:
-    """Of this machine, and of the Docker engine that is chosen."""
+    """Of this machine, of the Docker engine that is chosen, and of clusters those that this machine has worked on."""
     from hftctl.targets.compose import discovery
+    from hftctl.targets.kubernetes import discovery as clusters
 
-    return sorted({*paths.deployments(), *discovery.deployments()})
+    return sorted({*paths.deployments(), *discovery.deployments(), *clusters.known()})
 
 
 def kept(name: str | None) -> str:
@@ -37,10 +44,13 @@ def kept(name: str | None) -> str:
     if name is None or name in find_deployments():
         return ""
     from hftctl.targets.compose import discovery
+    from hftctl.targets.kubernetes import discovery as clusters
 
     if paths.layout(name).root.is_dir():
         return "local"
-    return "compose" if name in discovery.kept() else ""
+    if name in discovery.kept():
+        return "compose"
+    return "kubernetes" if clusters.kept(name) else ""
 
 
 def which(name: str | None) -> str:
@@ -48,6 +58,8 @@ def which(name: str | None) -> str:
     if name is not None and paths.check_name(name) in paths.deployments():
         return name
     standing = find_deployments()
+    if name is not None and name not in standing and _on_cluster(name):
+        return name
     if not standing or name not in (None, *standing):
         _refuse_silent(name)
     if name is not None:
@@ -64,6 +76,13 @@ def which(name: str | None) -> str:
             hint=f"name one: -p {standing[0]}",
         )
     return standing[0]
+
+
+def _on_cluster(name: str) -> bool:
+    """Deployed from another machine, on the cluster that the current context leads to."""
+    from hftctl.targets.kubernetes import discovery
+
+    return discovery.stands(name)
 
 
 def _refuse_silent(name: str | None) -> None:
@@ -116,7 +135,9 @@ def last_rollout(target: Target) -> str:
 
 def _target_of(deployment: str) -> str:
     if deployment not in paths.deployments():
-        return "compose"
+        from hftctl.targets.compose import discovery
+
+        return "compose" if deployment in discovery.deployments() else "kubernetes"
     try:
         return str(json.loads(paths.layout(deployment).release.read_bytes())["target"])
     except FileNotFoundError:

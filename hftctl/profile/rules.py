@@ -32,7 +32,8 @@ def problems(profile: Profile) -> Iterator[Problem]:
     yield from _door(profile)
     yield from _ports(profile)
     yield from _partitions(profile)
-    if profile.target == "compose" and profile.order_entry == "engine":
+    yield from _kubernetes(profile)
+    if profile.target != "local" and profile.order_entry == "engine":
         yield Problem(
             ("order_entry",),
             "engine is of the target local, where a supervisor holds the engine's socket while it restarts; write gateway",
@@ -50,6 +51,21 @@ def problems(profile: Profile) -> Iterator[Problem]:
         yield from _instrument(instrument, ("instruments", index), symbols)
         symbols.add(instrument.symbol)
     yield from _enabled(profile, symbols)
+
+
+def _kubernetes(profile: Profile) -> Iterator[Problem]:
+    """What this target cannot do yet is refused, and not left out in silence."""
+    if profile.target != "kubernetes":
+        return
+    if profile.authentication != "api_key":
+        yield Problem(("authentication",), "none would let everybody in the cluster's network trade; write api_key")
+    if profile.binary_door:
+        yield Problem(("binary_door",), "binary sessions are of the targets local and compose; write false")
+    if profile.rollout.bake_s:
+        yield Problem(
+            ("rollout", "bake_s"),
+            "a bake is of the targets local and compose, whose components share their metrics; write 0",
+        )
 
 
 def _canary(profile: Profile) -> Iterator[Problem]:

@@ -219,7 +219,7 @@ class Host(Section):
 
 
 class Images(Section):
-    """Of the target compose: which images run. Our own is built from the sources and named by its content."""
+    """Of the targets compose and kubernetes: which images run. Our own is built from the sources and named by its content."""
 
     base: str = Field(
         default="python:3.13-slim-trixie",
@@ -239,6 +239,28 @@ class Images(Section):
     )
     nginx: str = Field(
         default="nginx:1.31", pattern=IMAGE, description="nginx, 1.27.4 or newer, as its official image is"
+    )
+
+
+class Kubernetes(Section):
+    """Of the target kubernetes."""
+
+    overlay: Literal["orbstack", "staging", "production"] = Field(
+        default="orbstack",
+        description="which of the overlays in stack/manifests; orbstack: one node; staging: several, and nobody twice on one; "
+        "production: also whole processors for engines",
+    )
+    gateways_max: int = Field(
+        default=0,
+        ge=0,
+        le=64,
+        description="gateways an autoscaler may make, where the overlay has one (staging, production); `gateways` is how few; 0: "
+        "no more than those",
+    )
+    shares_docker: bool = Field(
+        default=True,
+        description="the nodes run the images of the Docker engine that is chosen, as on OrbStack: a deploy builds what is missing; "
+        "false: they pull from images.registry",
     )
 
 
@@ -262,8 +284,9 @@ class Profile(Section):
     name: str = Field(
         pattern=r"^[a-z][a-z0-9-]{0,30}$", description="name, and of the deployment unless --name; default: the file's"
     )
-    target: Literal["local", "compose"] = Field(
-        description="where it runs; local: processes on this machine; compose: containers of a Docker engine"
+    target: Literal["local", "compose", "kubernetes"] = Field(
+        description="where it runs; local: processes on this machine; compose: containers of a Docker engine; kubernetes: pods of the "
+        "cluster that the current context leads to"
     )
     environment: Environment = Field(default="development", description="layer of settings under the profile")
     bind: str = Field(
@@ -284,7 +307,8 @@ class Profile(Section):
         default=False,
         description="take orders by binary sessions over TCP too, see docs/binary-session.md; needs no compiled engine",
     )
-    images: Images = Field(default=Images(), description="images, on the target compose")
+    images: Images = Field(default=Images(), description="images, on the targets compose and kubernetes")
+    kubernetes: Kubernetes = Field(default=Kubernetes(), description="the target kubernetes")
     gateways: int = Field(default=1, ge=1, le=64, description="gateway processes")
     gateways_in_turn: int = Field(
         default=0,

@@ -25,6 +25,7 @@ from stack.gateway.protocol import protocol
 from stack.keys import Keys, KeysError
 from stack.process_name import process_name
 from stack.settings import GatewaySettings
+from stack.wire.link import is_path
 
 try:
     from stack.gateway.quick import Quick
@@ -154,10 +155,13 @@ def _served(path: str) -> bool:
 
 
 def listen(path: str) -> tuple[socket.socket, str]:
-    """The inherited socket; or a new one beside `path`, with its name, to be renamed when it shall be reached."""
+    """The inherited socket; one at host:port; or a new one beside `path`, with its name, to be renamed when it shall be reached."""
     inherited = json.loads(os.environ.get(LISTEN_FDS, "{}"))
     if "http" in inherited:
         return socket.socket(fileno=int(inherited["http"])), ""
+    if not is_path(path):
+        host, _, port = path.rpartition(":")
+        return socket.create_server((host, int(port)), backlog=BACKLOG), ""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     fresh = f"{path}.{process_name()}"
     Path(fresh).unlink(missing_ok=True)

@@ -21,7 +21,6 @@ from hftctl.targets.compose import services
 from hftctl.targets.compose.containers import Containers, Found
 from hftctl.targets.compose.daemon import saying
 from hftctl.targets.compose.piped import Piped
-from hftctl.targets.compose.surroundings import PYTHON
 
 SOCKET = f".s.PGSQL.{services.POSTGRES_PORT}"  # as libpq calls it in a folder
 CONNECT_S = 10  # a process is started in a container first
@@ -54,7 +53,13 @@ class Database:
         """Closed without a word where it cannot be carried: libpq tells that the server did."""
         with client, suppress(OSError, NotFound, Failed, DockerException):
             api, found = self._containers.api, self._running(f"persister-{partition}")
-            words = [*PYTHON, "-c", Path(relay.__file__).read_text(), "postgres-0", str(services.POSTGRES_PORT)]
+            words = [
+                *services.PYTHON,
+                "-c",
+                Path(relay.__file__).read_text(),
+                "postgres-0",
+                str(services.POSTGRES_PORT),
+            ]
             with saying("run a relay in a container"):
                 made = api.exec_create(found.id, words, stdin=True)["Id"]
                 stream = api.exec_start(made, socket=True)

@@ -21,7 +21,7 @@ TAG_CHARACTERS = 12
 # The context of the build. Of the control plane only its version: a new command must not replace a running gateway.
 FILES = ("pyproject.toml", "setup.py", "README.md", "hftctl/__init__.py")
 FOLDERS = ("engine", "stack")
-NOT_INSIDE = "stack/compose"  # how containers are made, which hftctl reads
+NOT_INSIDE = ("stack/compose", "stack/manifests")  # how containers and pods are made, which hftctl reads
 KINDS = {".py", ".pyi", ".pyx", ".pxd", ".h", ".sql", ".txt", ".yaml", ".md"}
 
 
@@ -55,12 +55,10 @@ def context(tree: Path) -> Iterator[tuple[str, Path]]:
     found = {name: tree / name for name in FILES}
     for folder in FOLDERS:
         for path in (tree / folder).rglob("*"):
-            if (
-                path.is_file()
-                and path.parent != tree / NOT_INSIDE
-                and (path.suffix in KINDS or path.name == "Dockerfile")
-            ):
-                found[path.relative_to(tree).as_posix()] = path
+            name = path.relative_to(tree).as_posix()
+            inside = not any(name.startswith(f"{one}/") for one in NOT_INSIDE)
+            if path.is_file() and inside and (path.suffix in KINDS or path.name == "Dockerfile"):
+                found[name] = path
     yield from sorted(found.items())
 
 

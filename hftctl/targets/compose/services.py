@@ -13,6 +13,19 @@ from hftctl.targets.local.servers import VALKEY_SECRET, postgres_settings
 POSTGRES_PORT, REDIS_PORT, HTTP_PORT = 5432, 6379, 8080
 DATA = "../data"  # each engine has a volume of its own
 STANDARD_ERROR = "-"
+# Commands inside a container of ours.
+PYTHON = ("/opt/hftctl/bin/python", "-I", "-S")
+PROBE = (*PYTHON, "/opt/hftctl/probe.py")
+# psql and valkey-cli find the password in a file of the container's own, not in a variable that `inspect` shows.
+PREPARE = (
+    "umask 077; "
+    f"if [ -r /srv/hftctl/secrets/{settings.POSTGRES_PASSWORD} ]; then "
+    f'echo "*:*:*:{settings.DATABASE_USER}:$(cat /srv/hftctl/secrets/{settings.POSTGRES_PASSWORD})" > /tmp/.pgpass; '
+    f"export PGPASSFILE=/tmp/.pgpass PGUSER={settings.DATABASE_USER} PGDATABASE={settings.DATABASE} PGHOST=postgres-0; fi; "
+    f"if [ -r /srv/hftctl/secrets/{settings.REDIS_PASSWORD} ]; then "
+    f'REDISCLI_AUTH="$(cat /srv/hftctl/secrets/{settings.REDIS_PASSWORD})"; export REDISCLI_AUTH; fi; '
+    'exec "$@"'
+)
 
 POSTGRES_SH = f"""\
 # Becomes PostgreSQL. A cluster is made beside its place and moved there whole: a kill leaves none or a good one.

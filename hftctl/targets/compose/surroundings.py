@@ -14,22 +14,9 @@ from hftctl.targets import relay
 from hftctl.targets.base import Surroundings
 from hftctl.targets.compose import names
 from hftctl.targets.compose.containers import Containers, Found
-from hftctl.targets.compose.services import HTTP_PORT, POSTGRES_PORT, REDIS_PORT
-from hftctl.targets.local import services as settings
+from hftctl.targets.compose.services import HTTP_PORT, POSTGRES_PORT, PREPARE, PROBE, PYTHON, REDIS_PORT
 
 PORTS = {"postgres": POSTGRES_PORT, "redis": REDIS_PORT, "nginx": HTTP_PORT}
-PYTHON = ("/opt/hftctl/bin/python", "-I", "-S")
-PROBE = (*PYTHON, "/opt/hftctl/probe.py")
-# psql and valkey-cli find the password in a file of the container's own, not in a variable that `inspect` shows.
-PREPARE = (
-    "umask 077; "
-    f"if [ -r /srv/hftctl/secrets/{settings.POSTGRES_PASSWORD} ]; then "
-    f'echo "*:*:*:{settings.DATABASE_USER}:$(cat /srv/hftctl/secrets/{settings.POSTGRES_PASSWORD})" > /tmp/.pgpass; '
-    f"export PGPASSFILE=/tmp/.pgpass PGUSER={settings.DATABASE_USER} PGDATABASE={settings.DATABASE} PGHOST=postgres-0; fi; "
-    f"if [ -r /srv/hftctl/secrets/{settings.REDIS_PASSWORD} ]; then "
-    f'REDISCLI_AUTH="$(cat /srv/hftctl/secrets/{settings.REDIS_PASSWORD})"; export REDISCLI_AUTH; fi; '
-    'exec "$@"'
-)
 
 
 def of(containers: Containers, deployment: str, component: str) -> Surroundings:

@@ -63,6 +63,7 @@ class Place:
     error_log: str
     listen: str
     user: str = ""  # of the workers; empty: who starts it
+    gateways: tuple[str, ...] = ()  # host:port of each, where they are no sockets beside it
 
 
 def spec(profile: Mapping[str, Any], layout: Layout, binary: Binary, *, door: bool, processors: int) -> Spec:
@@ -107,7 +108,7 @@ def conf(
 
     `processors` are the machine's. With `shares` requests are divided by them, otherwise they go to whoever has the fewest.
     """
-    upstreams = list(_upstreams(profile, door=door, processors=processors, shares=shares))
+    upstreams = list(_upstreams(profile, place, door=door, processors=processors, shares=shares))
     lines = list(_lines(profile, place, upstreams, door=door, keeps=keeps))
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
     return [line.replace("@digest@", digest) for line in lines], digest
@@ -190,7 +191,9 @@ def _error_pages() -> Iterator[str]:
         yield f"error_page {status} ={shown} /.error/{shown};"
 
 
-def _upstreams(profile: Mapping[str, Any], *, door: bool, processors: int, shares: Sequence[Share]) -> Iterator[str]:
+def _upstreams(
+    profile: Mapping[str, Any], place: Place, *, door: bool, processors: int, shares: Sequence[Share]
+) -> Iterator[str]:
     if door:
         yield "upstream orders {"
         for _ in range(TRIES):
@@ -203,14 +206,14 @@ def _upstreams(profile: Mapping[str, Any], *, door: bool, processors: int, share
     weights = {share: share.percent * math.lcm(*(len(one.sockets) for one in shares)) // len(share.sockets)
                for share in shares}  # fmt: skip
     divisor = math.gcd(*weights.values()) or 1
-    entries = [(socket, weights[share] // divisor) for share in shares for socket in share.sockets]
-    entries = entries or _in_turn(profile, processors)
-    taking = [(socket, weight) for socket, weight in entries if weight]
+    entries = [(f"unix:{socket}", weights[share] // divisor) for share in shares for socket in share.sockets]
+    entries = entries or [(address, 1) for address in place.gateways] or _in_turn(profile, processors)
+    taking = [(address, weight) for address, weight in entries if weight]
     repeats = -(-TRIES // len(taking))
-    for socket, weight in taking * repeats:
-        yield f"    server unix:{socket}{f' weight={weight}' if weight > 1 else ''} max_fails=0;"
-    for socket, _ in [(socket, weight) for socket, weight in entries if not weight] * repeats:
-        yield f"    server unix:{socket} max_fails=0 backup;"
+    for address, weight in taking * repeats:
+        yield f"    server {address}{f' weight={weight}' if weight > 1 else ''} max_fails=0;"
+    for address, _ in [(address, weight) for address, weight in entries if not weight] * repeats:
+        yield f"    server {address} max_fails=0 backup;"
     yield from _keepalive()
 
 
@@ -228,7 +231,7 @@ def in_turn(profile: Mapping[str, Any], processors: int) -> int:
 def _in_turn(profile: Mapping[str, Any], processors: int) -> list[tuple[str, int]]:
     taking = in_turn(profile, processors)
     numbers = range(1, profile["gateways"] + 1)
-    return [(gateway_socket(number), 1 if number <= taking else 0) for number in numbers]
+    return [(f"unix:{gateway_socket(number)}", 1 if number <= taking else 0) for number in numbers]
 
 
 def _keepalive() -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from hftctl.operations import build as building
 from hftctl.operations import machine
@@ -61,6 +62,16 @@ def test_build_does_nothing_when_up_to_date(hftctl_: Hftctl, monkeypatch: pytest
     assert images.code == 13
     assert "unix:///nowhere/docker.sock: No such file or directory" in images.err
     assert hftctl_("build", "--only", "wheels").code == 2
+
+
+def test_doctor_prints_the_rights_of_a_pipeline_for_one_namespace(hftctl_: Hftctl) -> None:
+    ended = hftctl_("doctor", "orbstack", "--print-rbac")
+    assert ended.code == 0, ended.err
+    role, cluster_role = yaml.safe_load_all(ended.out)
+    assert role["metadata"]["namespace"] == "hftctl-orbstack"
+    assert cluster_role["rules"][0]["resourceNames"] == ["kube-system", "hftctl-orbstack"]
+    assert not any("*" in rule["verbs"] + rule["resources"] for rule in role["rules"] + cluster_role["rules"])
+    assert hftctl_("doctor", "local", "--print-rbac").code == 2
 
 
 def test_doctor_is_0_when_nothing_stops_a_deployment(

@@ -70,7 +70,7 @@ CASES: list[tuple[str | tuple[str, str], str]] = [
     ("max_latency_us: 0\n", "12: max_latency_us: 0 is out of range; 1 to 60000000"),
     ("log_level: verbose\n", "12: log_level: text 'verbose' is not one of: debug, info, warning, error"),
     ("environment: prod\n", "12: environment: text 'prod' is not one of: development, staging, production"),
-    (("target: local", "target: mars"), "1: target: text 'mars' is not one of: local, compose"),
+    (("target: local", "target: mars"), "1: target: text 'mars' is not one of: local, compose, kubernetes"),
     (("[demo]", "[]"), "2: accounts: needs at least 1 of them, has 0"),
     ("partitions: []\n", "12: partitions: needs at least 1 of them, has 0"),
     ("engine: {segment_bytes: 1048577}\n", "12: engine.segment_bytes: 1048577 is not a multiple of 4096"),

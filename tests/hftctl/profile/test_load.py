@@ -94,7 +94,8 @@ def test_a_users_profile_may_extend_the_shipped_one_of_its_name(folder: Path) ->
 
 def test_no_such_profile_names_those_there_are(folder: Path) -> None:
     with pytest.raises(
-        UsageError, match=r"no profile is named 'lokal'; there are: compose, local, local-partitions, stage1"
+        UsageError,
+        match=r"no profile is named 'lokal'; there are: compose, local, local-partitions, orbstack, production, stage1, staging",
     ):
         load("lokal")
 

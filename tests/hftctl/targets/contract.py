@@ -28,6 +28,7 @@ class Case:
     make_fail: Callable[[Target], str]  # after `first` stands: break a subject for good, and return its name
     secrets: Callable[[Target], Sequence[str]]  # what must not appear in a spec
     ready_timeout_s: float = 60.0
+    lock_wait_s: float = 5.0  # after its holder was killed
 
 
 def bring_up(case, release):
@@ -148,7 +149,7 @@ def test_the_lock_dies_with_its_holder(case):
         os.waitpid(child, 0)
         os.close(reader)
         os.close(writer)
-    with case.open().lock("after", wait_s=5):
+    with case.open().lock("after", wait_s=case.lock_wait_s):
         pass
 
 

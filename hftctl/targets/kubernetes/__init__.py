@@ -1,0 +1,1 @@
+"""The stack on a Kubernetes cluster. Nothing outside this folder knows the client library."""

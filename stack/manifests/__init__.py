@@ -1,0 +1,1 @@
+"""The stack on Kubernetes: kustomize folders that `kubectl apply -k` takes, and what they render to. No code."""
