@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help setup deploy test lint lab crash tune-long local-long promises docker-lab compose-long fresh-long bench docs manifests clean
+.PHONY: help setup deploy test lint lab crash tune-long local-long promises docker-lab compose-long kubernetes-lab fresh-long bench docs manifests clean
 
 help:
 	@echo "make deploy      install, build the engine, bring the stack up on this machine, prove it with an order"
@@ -17,6 +17,7 @@ help:
 	@echo "make promises    both captured days and a minute of load; writes docs/reports/promises.md"
 	@echo "make docker-lab  the stack on a real Docker engine, in some minutes; needs root, mmdebstrap, iptables, runc, openssh-server, iproute2"
 	@echo "make compose-long  the stack on a real Docker engine, in its long form; writes docs/reports/compose.md"
+	@echo "make kubernetes-lab  on a real Kubernetes cluster: HFTCTL_TEST_KUBECONFIG, or one of its own, for which it needs root"
 	@echo "make fresh-long  both commands on a bare Debian 12, in all forms; writes docs/reports/fresh.md"
 	@echo "make bench       the benchmarks"
 	@echo "make docs        the generated pages of docs/"
@@ -35,7 +36,7 @@ deploy: setup
 	$(BIN)/hftctl deploy local --yes
 
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not lab and not docker'
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not lab and not docker and not kubernetes'
 
 lint: setup
 	$(BIN)/ruff check .
@@ -65,6 +66,9 @@ docker-lab: setup
 compose-long: setup
 	$(BIN)/python -m pytest -m 'docker and long'
 	$(BIN)/python -m tests.lab.docker.long --report docs/reports/compose.md
+
+kubernetes-lab: setup
+	$(BIN)/python -m pytest -m 'kubernetes and not long' --durations=30
 
 docs: setup
 	$(BIN)/python -m hftctl.cli.reference

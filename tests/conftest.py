@@ -19,7 +19,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """In CI a lab test that is skipped has failed: everything it needs was installed for it."""
     outcome = yield
     report = outcome.get_result()
-    needed = item.get_closest_marker("lab") or item.get_closest_marker("docker")
+    needed = any(item.get_closest_marker(name) for name in ("lab", "docker", "kubernetes"))
     if report.skipped and needed and os.environ.get("HFTCTL_LAB") == "required":
         report.outcome = "failed"
         report.longrepr = f"a lab test was skipped where it must run: {report.longrepr}"
