@@ -17,11 +17,17 @@ def main() -> int:
     parser.add_argument("--cuts", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--report", type=Path, help="write what was found there")
+    parser.add_argument(
+        "--keep", type=Path, help="keep the machine there after its cycle, or go on with the one that is there"
+    )
     words = parser.parse_args()
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="hftctl-tune-reboots-") as name:
-        folder = Path(name)
-        prepared = scenario.cycle(folder)
+        folder = words.keep or Path(name)
+        folder.mkdir(exist_ok=True)
+        known = folder / "prepared.json"
+        prepared = scenario.read(known) if known.exists() else scenario.cycle(folder)
+        scenario.write(prepared, known)
         print(f"cycle: {prepared.left or 'as before'}; boots of {prepared.boots_s} s; {prepared.brought}", flush=True)
         done: list[scenario.Cut] = []
         asked = scenario.moments(prepared, words.cuts, words.seed)

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,12 @@ VERIFY = "hftctl tune verify -o json"
 READY, TUNED, NEXT = "ready", "tuned", "next"
 SLOW_S = 400  # of a command of ours by emulation, beside other work
 BOOT_FILE = "file:/boot/grub/grub.cfg"  # the subject of what the boot loader reads
-ENDED = "/run/lab-ended"
-# Runs inside the guest: waits until the journal has so many lines (or, behind so many, says of a place that it is written), or the
-# command is over, and says how many it has.
+COMMAND_PID = "/run/lab-command"
+# Runs inside the guest: lets a command go on until the journal has so many lines (or, behind so many, says of a place that it is
+# written), stops it there, or finds that it has ended, and says how many lines there are.
 FOLLOW = r"""
-import json, os, sys, time
-count, ended, place = int(sys.argv[1]), sys.argv[2], sys.argv[3:]
+import json, os, signal, sys, time
+count, command, place = int(sys.argv[1]), int(open(sys.argv[2]).read()), sys.argv[3:]
 def lines():
     try:
         return open("/var/lib/hftctl-tune/journal", "rb").read().split(b"\n")[:-1]
@@ -43,8 +43,13 @@ def there():
     changes = [one["subject"] for one in json.loads(own[0])["changes"]] if own else []
     done = [one["change"] for one in map(json.loads, own) if one["entry"] == "outcome"]
     return place[0] in [changes[at] for at in done]
-while not there() and not os.path.exists(ended):
-    time.sleep(0.002)
+try:
+    while not there():
+        os.kill(command, signal.SIGCONT)
+        time.sleep(0.002)
+    os.kill(command, signal.SIGSTOP)
+except ProcessLookupError:
+    pass
 print(len(lines()))
 """
 
@@ -67,6 +72,9 @@ class Prepared:
     disk: Path
     software: Path
     before: dict[str, object]
+    reverted: dict[str, object] = field(
+        default_factory=dict
+    )  # after a revert, by a machine that still has the parameters
     runs: dict[str, Run] = field(default_factory=lambda: {"apply": Run(APPLY, READY), "revert": Run(REVERT, TUNED)})
     brought: dict[str, object] = field(default_factory=dict)  # by which way a reboot found what
     left: list[str] = field(default_factory=list)  # what is not as it was, at the end of the whole cycle
@@ -97,12 +105,23 @@ def cycle(folder: Path) -> Prepared:
         told("looked at a card that comes and at irqbalance")
         guest.keep(TUNED)
         _whole(guest, found.runs["revert"])
-        assert differences(files_of(found.before), snapshot(guest)) == []
+        found.reverted = snapshot(guest, kernel=True)
+        assert differences(files_of(found.before), files_of(found.reverted)) == []
         told("reverted")
         _reboot(guest, found)
         told("rebooted")
         found.left = differences(found.before, snapshot(guest, kernel=True))
     return found
+
+
+def write(prepared: Prepared, path: Path) -> None:
+    path.write_text(json.dumps(asdict(prepared), default=str))
+
+
+def read(path: Path) -> Prepared:
+    kept = json.loads(path.read_text())
+    runs = {during: Run(**run) for during, run in kept["runs"].items()}
+    return Prepared(**{**kept, "disk": Path(kept["disk"]), "software": Path(kept["software"]), "runs": runs})
 
 
 def short(folder: Path) -> tuple[Prepared, Cut]:
@@ -219,12 +238,14 @@ def cut_all(folder: Path, prepared: Prepared, cuts: list[Cut]) -> Iterator[Cut]:
 
 
 def _start(guest: Guest, run: Run) -> None:
-    guest.say(f"({run.command}; touch {ENDED}) >/dev/null 2>&1 </dev/null & true")
+    """It waits until it is followed."""
+    guest.say(f"(sh -c 'echo $$ > {COMMAND_PID}; kill -STOP $$; exec {run.command}') >/dev/null 2>&1 </dev/null & true")
+    guest.say(f"until test -s {COMMAND_PID}; do sleep 0.1; done")
 
 
 def _follow(guest: Guest, lines: int, place: str = "") -> int:
     """How many lines the journal has when that is reached."""
-    return int(guest.say(f"python3 -c '{FOLLOW}' {lines} {ENDED} {place}", SLOW_S))
+    return int(guest.say(f"python3 -c '{FOLLOW}' {lines} {COMMAND_PID} {place}", SLOW_S))
 
 
 def _after(folder: Path, disk: Path, prepared: Prepared, one: Cut) -> None:
@@ -238,9 +259,8 @@ def _after(folder: Path, disk: Path, prepared: Prepared, one: Cut) -> None:
         one.isolated = guest.say("cat /sys/devices/system/cpu/isolated").strip() == "1"
         one.boot_file = _boot_file(_journal(guest)[prepared.runs[one.during].had :])
         guest.say(REVERT, SLOW_S)
-        if one.isolated:
-            guest.reboot()  # what only a boot takes away
-        left = differences(prepared.before, snapshot(guest, kernel=True))
+        # What only a boot takes away is known from the whole cycle, and that the boot does.
+        left = differences(prepared.reverted if one.isolated else prepared.before, snapshot(guest, kernel=True))
     own.unlink()
     tuned = one.during == "apply"
     if (one.boot_file, one.isolated) in {("written", not tuned), ("untouched", tuned)}:
