@@ -43,6 +43,7 @@ def apply(
     from hftctl.cli.tune_view import show_plan
     from hftctl.operations.tune_apply import apply as run
     from hftctl.operations.tune_plan import Asked, TunePlan
+    from hftctl.operations.tune_start import start
 
     def ask(made: TunePlan) -> bool:
         from hftctl.cli import output
@@ -53,7 +54,10 @@ def apply(
 
     asked = Asked(host_profile, isolate, tuple(only or ()), tuple(force or ()), tuple(bind or ()))
     with reporting() as progress:
-        result = run(
-            root, asked, confirm=ask, progress=progress, lock_wait_s=lock_wait, dry_run=dry_run, boot=boot
-        )  # fmt: skip
+        if boot and not dry_run:
+            result = start(root, asked, progress=progress, lock_wait_s=lock_wait)
+        else:
+            result = run(
+                root, asked, confirm=ask, progress=progress, lock_wait_s=lock_wait, dry_run=dry_run, boot=boot
+            )  # fmt: skip
     finish(result, as_json=format_ is Format.JSON)

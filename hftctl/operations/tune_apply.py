@@ -169,9 +169,7 @@ def _apply(state: HostState, made: TunePlan, progress: Report, started: float) -
 
 
 def _roll_back(state: HostState, progress: Report) -> None:
-    """What a power cut ended is taken back at the next start: the machine is what the last whole apply made of it.
-
-    Also a revert, where the cut came before it had taken away what starts this; the next one leads to the same."""
+    """An apply that a power cut ended is taken back at the next start: the machine is what the last whole one made of it."""
     before = state.journal.unsettled()
     if before is None:
         return

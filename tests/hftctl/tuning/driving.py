@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hftctl.operations import tune_apply, tune_plan, tune_revert
+from hftctl.operations import tune_apply, tune_plan, tune_revert, tune_start
 from hftctl.operations.tune_apply import TuneResult
 from hftctl.operations.tune_plan import Asked, TunePlan
 
@@ -27,7 +27,8 @@ def plan(root: Path, profile: str = "", **how: object) -> TunePlan:
 
 
 def apply(root: Path, profile: str = "", *, boot: bool = False, **how: object) -> TuneResult:
-    return tune_apply.apply(root, asked(profile, **how), confirm=lambda _made: True, boot=boot)  # type: ignore[arg-type]
+    wanted = asked(profile, **how)  # type: ignore[arg-type]
+    return tune_start.start(root, wanted) if boot else tune_apply.apply(root, wanted, confirm=lambda _made: True)
 
 
 def revert(root: Path, *, forced: tuple[str, ...] = ()) -> TuneResult:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -48,6 +49,21 @@ def test_the_next_start_leads_back_to_the_profile_that_stood_before(small: Path)
     assert apply(small, boot=True).result in {"ready", "unchanged"}
     assert snapshot(small) == stood
     assert show(small).profile == "virtual-machine"
+
+
+@pytest.mark.parametrize("at", [150, 600, 1000, -12, -8, -6, -4])
+def test_the_next_start_goes_on_with_a_revert(small: Path, at: int) -> None:
+    """Also at its last calls, when the ledger has let go of what stood before: taken back it would be lost for good."""
+    before = snapshot(small)
+    apply(small, "latency-extreme")
+    copy = small.with_name("copy")
+    shutil.copytree(small, copy, symlinks=True)
+    calls = deaths.child(revert, copy, 0, torn=False)
+    assert deaths.child(revert, small, at if at > 0 else calls + at, torn=False) == -1
+    result = apply(small, boot=True)
+    assert (result.verb, result.result) == ("revert", "ready")
+    assert snapshot(small) == before
+    assert show(small).profile == show(small).interrupted == ""
 
 
 def test_it_is_shown_and_the_next_apply_goes_on(small: Path) -> None:

@@ -20,7 +20,7 @@ from tests.lab.guest.software import UNPACK, pack
 
 # An emulated processor has no steady counter, which is one of the things that an apply refuses.
 APPLY = "hftctl tune apply latency-extreme --isolate 1 --force unsteady-clock --yes"
-REVERT = "hftctl tune revert --yes"
+REVERT = "hftctl tune revert --yes --lock-wait 300s"  # our service may be at it, by a card that appeared
 VERIFY = "hftctl tune verify -o json"
 READY, TUNED, NEXT = "ready", "tuned", "next"
 SLOW_S = 400  # of a command of ours by emulation, beside other work
@@ -218,7 +218,12 @@ def cut_all(folder: Path, prepared: Prepared, cuts: list[Cut]) -> Iterator[Cut]:
     """The power goes at those moments. One apply and one revert are begun for all: each goes on from a snapshot of the moment
     before its machine was killed, and what the disk was at the kill is booted beside."""
     for during, run in prepared.runs.items():
-        mine = sorted((one for one in cuts if one.during == during), key=lambda one: one.at_line)
+        done = [Cut(**json.loads(path.read_text())) for path in folder.glob(f"{during}-*.json")]
+        yield from done
+        known = {one.number for one in done}
+        mine = sorted(
+            (one for one in cuts if one.during == during and one.number not in known), key=lambda one: one.at_line
+        )
         disk, moment = folder / f"{during}.qcow2", run.moment
         if mine:
             shutil.copyfile(prepared.disk, disk)
@@ -233,6 +238,7 @@ def cut_all(folder: Path, prepared: Prepared, cuts: list[Cut]) -> Iterator[Cut]:
                 _after(folder, disk, prepared, one)
             except Exception as error:
                 one.problem = f"{type(error).__name__}: {error}"[:600]
+            (folder / f"{during}-{one.number}.json").write_text(json.dumps(asdict(one)))
             yield one
         disk.unlink(missing_ok=True)
 
