@@ -1,12 +1,13 @@
-# The rare commands: mass cancel, halt and resume, definitions, the roll of client ids, the adoption of rules.
+# The rare commands: mass cancel, expiry, halt and resume, definitions, the roll of client ids, the adoption of rules.
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport qsort, realloc
 from libc.string cimport memcmp, memcpy, memset
 from engine.client_ids cimport roll_ids, text_length
 from engine.events cimport copy_text, emit, refuse, report_cancelled
+from engine.expiry cimport next_expiry
 from engine.layout cimport (
     BAD_FIELD, Command, DEFINE_INSTRUMENT, EMPTY_SIDE, EV_ACCOUNT_DEFINED, EV_CLIENT_IDS_ROLLED, EV_HALTED,
-    EV_INSTRUMENT_DEFINED, EV_MASS_CANCELLED, EV_RESUMED, EV_RULES_ADOPTED, Event, HALTED_STATE, OPEN,
+    EV_INSTRUMENT_DEFINED, EV_MASS_CANCELLED, EV_ORDERS_EXPIRED, EV_RESUMED, EV_RULES_ADOPTED, EXPIRED, Event, HALTED_STATE, OPEN,
     PRICE_TICKS_MAX, REASON_MASS_CANCEL, RULES_VERSION, SCALE_MAX, WINDOW_TICKS, keep_pages_small, release, reserve,
 )
 from engine.orders cimport leave
@@ -45,6 +46,19 @@ cdef inline void mass_cancel(Core* core, const Command* c) noexcept nogil:
     event.account = c.account
     event.symbol = c.symbol
     event.quantity = n
+
+# ---- what ends by the clock
+
+cdef inline void expire(Core* core) noexcept nogil:
+    """All that is due at the time of this record."""
+    cdef uint32_t number, n = 0
+    while core.expiring_count != 0 and next_expiry(core) <= core.time_ns:
+        number = core.expiring[0]
+        leave(core, number)
+        report_cancelled(core, &core.orders[number], EXPIRED)
+        free_order(core, number)
+        n += 1
+    emit(core, EV_ORDERS_EXPIRED).quantity = n
 
 # ---- halt, resume, roll, rules
 

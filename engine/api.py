@@ -36,6 +36,13 @@ is left of it (CANCEL_NEWEST: CANCELLED, SELF_TRADE), or first that one and then
 what the resting one said. A FOK that could not be filled without its own orders goes as FOK_NOT_FILLABLE, and nothing else.
 Under rules 1 those flags are a BAD_FIELD, as they were.
 
+Rules 3: DAY and GTT rest like GTC (and are held to what is said of it above), and end by the clock: DAY with the UTC day of the
+record that brought it, GTT at `extra`, which must lie behind the record's time and fit into 63 bits (else BAD_EXPIRY, looked at after
+BAD_PRICE). ACCEPTED has that time in `trade`; a REPLACE keeps it; of a GTT it is part of the body. EXPIRE cancels all whose time
+is not after the record's, by time and then by sequence: CANCELLED, EXPIRED for each, then ORDERS_EXPIRED with quantity = how many.
+Works while halted. Nothing ends by itself: whoever writes the journal puts EXPIRE before the first record that is due later
+(`next_expiry`).
+
 An empty client_order_id or request_id is none: nothing is remembered and nothing is a duplicate. A client_order_id is its
 account's and symbol's, a request_id its account's alone. A flag that nobody defined is a BAD_FIELD of NEW; fields that a
 command has no use for are ignored. Definitions are refused (BAD_FIELD) with an empty name, tick or lot below 1, a scale
@@ -95,6 +102,10 @@ class MatchingEngine(Protocol):
     @property
     def rules(self) -> int:
         """In force: 1 at first, then what ADOPT_RULES said last."""
+
+    @property
+    def next_expiry(self) -> int:
+        """When the first live order ends by the clock, in nanoseconds since 1970; 0: none does."""
 
     @property
     def client_ids(self) -> int:

@@ -8,8 +8,8 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 from engine.layout cimport (
-    Command, GENERATION_LAST, NEW, OLDER_BIT, PREFETCH, REPLACE, SCALE_TO, SEQUENCE_BITS, SEQUENCE_MASK, TEXT_BYTES,
-    fault_in, lock_tables, make_ready, release, reserve, unlock_tables,
+    Command, GENERATION_LAST, GTT, NEW, OLDER_BIT, PREFETCH, REPLACE, SCALE_TO, SEQUENCE_BITS, SEQUENCE_MASK, TEXT_BYTES,
+    UNLIKELY, fault_in, lock_tables, make_ready, release, reserve, unlock_tables,
 )
 from engine.pool cimport find_order
 from engine.types cimport Core, IdEntry, IdTable, Order
@@ -85,6 +85,8 @@ cdef inline uint64_t hash_body(Core* core, const Command* command) noexcept nogi
     sip_word(&h, <uint64_t>command.price)
     sip_word(&h, <uint64_t>command.quantity)
     sip_word(&h, <uint64_t>command.target)
+    if UNLIKELY(command.kind == NEW and command.tif == GTT):
+        sip_word(&h, command.extra)
     return sip_end(&h, 0xFF)
 
 # ---- one table

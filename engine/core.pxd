@@ -2,13 +2,13 @@
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from engine.administration cimport (
-    adopt_rules, book_free, define_account, define_instrument, mass_cancel, roll_client_ids, set_halted,
+    adopt_rules, book_free, define_account, define_instrument, expire, mass_cancel, roll_client_ids, set_halted,
 )
 from engine.client_ids cimport grow_ids, table_make
 from engine.events cimport refuse
 from engine.invariants cimport first_broken
 from engine.layout cimport (
-    ADOPT_RULES, BAD_FIELD, CANCEL, CHECK_EVERY_COMMAND, Command, DEFINE_ACCOUNT, DEFINE_INSTRUMENT, Event, HALT, HIGH_BIT,
+    ADOPT_RULES, BAD_FIELD, CANCEL, CHECK_EVERY_COMMAND, Command, DEFINE_ACCOUNT, DEFINE_INSTRUMENT, EXPIRE, Event, HALT, HIGH_BIT,
     LIKELY, MASS_CANCEL, NEW, REPLACE, RESUME, ROLL_CLIENT_IDS, Record, UNLIKELY, fault_in, lock_tables, make_ready,
     release, reserve, unlock_tables,
 )
@@ -34,6 +34,9 @@ cdef inline void core_free(Core* core) noexcept nogil:
     free(core.events)
     release(core.orders, (<uint64_t>core.max_live_orders + 1) * sizeof(Order))
     release(core.index, (core.index_mask + 1) * sizeof(uint64_t))
+    release(core.expiring, (<uint64_t>core.max_live_orders + 1) * sizeof(uint32_t))
+    release(core.expires_ns, (<uint64_t>core.max_live_orders + 1) * sizeof(uint64_t))
+    release(core.expiring_place, (<uint64_t>core.max_live_orders + 1) * sizeof(uint32_t))
     release(core.selection, (<uint64_t>core.max_live_orders + 1) * sizeof(uint64_t))
     for i in range(2):
         release(core.ids[i].entries, core.ids[i].slots * sizeof(IdEntry))
@@ -65,9 +68,13 @@ cdef inline Core* core_make(
     core.orders = <Order*>reserve(numbers * sizeof(Order))
     core.index = <uint64_t*>reserve(slots * sizeof(uint64_t))
     core.selection = <uint64_t*>reserve(numbers * sizeof(uint64_t))
+    core.expiring = <uint32_t*>reserve(numbers * sizeof(uint32_t))
+    core.expires_ns = <uint64_t*>reserve(numbers * sizeof(uint64_t))
+    core.expiring_place = <uint32_t*>reserve(numbers * sizeof(uint32_t))
     core.events_capacity = 2 * numbers + EVENTS_PREFAULTED
     core.events = <Event*>realloc(NULL, core.events_capacity * sizeof(Event))
     if (core.orders == NULL or core.index == NULL or core.selection == NULL or core.events == NULL
+            or core.expiring == NULL or core.expires_ns == NULL or core.expiring_place == NULL
             or not table_make(&core.ids[0], id_slots, faulted_in)
             or not table_make(&core.ids[1], id_slots, faulted_in)):
         core_free(core)
@@ -149,6 +156,8 @@ cdef inline bint apply_record(Core* core, const Record* record) noexcept nogil:
         roll_client_ids(core, command)
     elif command.kind == ADOPT_RULES:
         adopt_rules(core, command)
+    elif command.kind == EXPIRE and core.rules >= 3:
+        expire(core)
     else:
         refuse(core, command, BAD_FIELD)
     return True

@@ -1,7 +1,8 @@
 # The bytes of resting orders as the state hash takes them (state.py), many queues walked at once.
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from engine.expiry cimport by_the_clock
 from engine.ladder cimport key_below, level_at
-from engine.layout cimport EMPTY_SIDE, PREFETCH
+from engine.layout cimport EMPTY_SIDE, FIBONACCI, PREFETCH
 from engine.types cimport Book, Core, Level, Order
 
 cdef struct HashedOrder:    # state.ORDER
@@ -10,7 +11,7 @@ cdef struct HashedOrder:    # state.ORDER
     uint64_t last_event
     uint32_t account, symbol
     uint8_t kinds[4]
-    uint32_t spare
+    uint32_t ends           # half a hash of when; 0 where not by the clock
 
 cdef struct Walk:
     uint32_t number         # of the order that comes next
@@ -20,7 +21,8 @@ cdef struct Walk:
 cdef enum:
     WALKS = 16              # queues walked at once: each step of one waits for memory
 
-cdef inline void fill_hashed(HashedOrder* hashed, const Order* order) noexcept nogil:
+cdef inline void fill_hashed(Core* core, HashedOrder* hashed, uint32_t number) noexcept nogil:
+    cdef const Order* order = &core.orders[number]
     hashed.sequence = order.sequence
     hashed.price = order.price
     hashed.quantity = order.quantity
@@ -32,7 +34,7 @@ cdef inline void fill_hashed(HashedOrder* hashed, const Order* order) noexcept n
     hashed.kinds[1] = order.type
     hashed.kinds[2] = order.tif
     hashed.kinds[3] = order.flags
-    hashed.spare = 0
+    hashed.ends = <uint32_t>(core.expires_ns[number] * FIBONACCI >> 32) if by_the_clock(order) else 0
 
 cdef inline uint64_t walk_levels(Core* core, Book* book, uint32_t s, int64_t* key, HashedOrder* hashed, uint64_t room) noexcept nogil:
     """The orders of as many levels as there is room for, best first and oldest first; `key` moves on to the next level.
@@ -64,7 +66,7 @@ cdef inline uint64_t walk_levels(Core* core, Book* book, uint32_t s, int64_t* ke
                     return 0
                 continue
             order = &core.orders[walk.number]
-            fill_hashed(walk.out, order)
+            fill_hashed(core, walk.out, walk.number)
             PREFETCH(&core.orders[order.next])
             walk.number = order.next
             walk.left -= 1

@@ -1,6 +1,7 @@
 # Everything that must be true between two commands, walked from scratch. For tests and debug builds.
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from engine.client_ids cimport vacant
+from engine.expiry cimport broken_expiry
 from engine.ladder cimport in_window, key_below, key_of, highest_key, level_at, price_of
 from engine.layout cimport EMPTY_SIDE, FAR_LEVELS_MAX, OLDER_BIT, SEQUENCE_MASK, WINDOW_TICKS, WINDOW_WORDS
 from engine.pool cimport find_order
@@ -114,4 +115,7 @@ cdef inline const char* first_broken(Core* core, bint thorough) noexcept nogil:
             return broken
     if resting != core.live or core.live > core.max_live_orders:
         return b"live orders are not what rests in the books"
+    broken = broken_expiry(core)
+    if broken != NULL:
+        return broken
     return broken_pool(core) if thorough else NULL

@@ -15,15 +15,16 @@ from engine.api import Book, Level
 from engine.administration cimport select_orders
 from engine.client_ids cimport IdKey, has_id, hash_body, hash_id, home_entry, known_id
 from engine.core cimport LIVE_ORDERS_LIMIT, apply_records, core_fault_in, core_free, core_make, first_out_of_order
+from engine.expiry cimport next_expiry
 from engine.hashed cimport HashedOrder, walk_levels
 from engine.invariants cimport first_broken
 from engine.ladder cimport key_below, level_at, price_of
 from engine.layout cimport COMMAND_BYTES, EMPTY_SIDE, PREFETCH, RECORD_BYTES, SEQUENCE_MASK
 from engine.pool cimport find_order
 from engine.snapshot cimport (
-    PIECE_BYTES, SAVED_ACCOUNTS, SAVED_CORE, SAVED_IDS, SAVED_INSTRUMENTS, SAVED_LEVELS, SAVED_ORDERS, SavedCore, SavedId,
-    SavedSide, restore_accounts, restore_core, restore_ids, restore_instruments, restore_levels, restore_orders, restored,
-    save_core, save_ids,
+    PIECE_BYTES, SAVED_ACCOUNTS, SAVED_CORE, SAVED_EXPIRIES, SAVED_IDS, SAVED_INSTRUMENTS, SAVED_LEVELS, SAVED_ORDERS, SavedCore,
+    SavedExpiry, SavedId, SavedSide, restore_expiries, restore_accounts, restore_core, restore_ids, restore_instruments, restore_levels, restore_orders, restored,
+    save_core, save_expiries, save_ids,
 )
 from engine.types cimport Account, Book as CBook, Core, FarLevel, IdEntry, Level as CLevel, Order
 
@@ -166,6 +167,10 @@ cdef class Engine:
         return self.core.rules
 
     @property
+    def next_expiry(self):
+        return next_expiry(self.core)
+
+    @property
     def client_ids(self):
         return self.core.ids[self.core.younger].count
 
@@ -252,6 +257,12 @@ cdef class Engine:
             n = min(core.fresh - at, PIECE_BYTES // sizeof(Order))
             write(SAVED_ORDERS, (<const char*>&core.orders[at])[: n * sizeof(Order)])
             at += n
+        at = 0
+        while at < core.expiring_count:
+            piece = PyBytes_FromStringAndSize(NULL, PIECE_BYTES // sizeof(SavedExpiry) * sizeof(SavedExpiry))
+            n = save_expiries(core, at, <SavedExpiry*><char*>piece, PIECE_BYTES // sizeof(SavedExpiry))
+            write(SAVED_EXPIRIES, piece[: n * sizeof(SavedExpiry)])
+            at += n
         for i in range(core.symbols):
             for which in range(2):
                 self._dump_side(i, which, write)
@@ -302,6 +313,10 @@ cdef class Engine:
                     self.core, <const SavedSide*>view.buf,
                     <const FarLevel*>(<const char*>view.buf + sizeof(SavedSide)),
                     (size - sizeof(SavedSide)) // sizeof(FarLevel),
+                )
+            elif kind == SAVED_EXPIRIES and size % sizeof(SavedExpiry) == 0:
+                wrong = restore_expiries(
+                    self.core, &self.coming, <const SavedExpiry*>view.buf, size // sizeof(SavedExpiry)
                 )
             elif kind == SAVED_IDS and size % sizeof(SavedId) == 0:
                 wrong = restore_ids(self.core, &self.coming, <const SavedId*>view.buf, size // sizeof(SavedId))

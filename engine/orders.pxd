@@ -2,13 +2,14 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from engine.client_ids cimport IdKey, has_id, hash_id, home_entry, known_id, remember_id
 from engine.events cimport copy_text, refuse, report, report_cancelled
+from engine.expiry cimport by_the_clock, expiry_of, schedule, unschedule
 from engine.ladder cimport (
     can_fill, close_level, crosses, dequeue, enqueue, far_exhausted, key_below, key_of, level_at, limit_key,
     price_of, subtract_lots,
 )
 from engine.layout cimport (
-    BAD_FIELD, BAD_PRICE, BAD_QUANTITY, BOOK_FULL, BY_CLIENT, CANCEL_NEWEST, CANCEL_OLDEST, Command, DUPLICATE_CLIENT_ORDER_ID, EV_ACCEPTED,
-    EV_FILL, EV_REPLACED, Event, FOK, FOK_NOT_FILLABLE, GTC, INSTRUMENT_HALTED, LIKELY, LIMIT, MAKER, MARKET,
+    BAD_EXPIRY, BAD_FIELD, BAD_PRICE, BAD_QUANTITY, BOOK_FULL, BY_CLIENT, CANCEL_NEWEST, CANCEL_OLDEST, Command, DAY, DUPLICATE_CLIENT_ORDER_ID, EV_ACCEPTED,
+    EV_FILL, EV_REPLACED, EXPIRES_NS_MAX, Event, FOK, FOK_NOT_FILLABLE, GTC, GTT, INSTRUMENT_HALTED, IOC, LIKELY, LIMIT, MAKER, MARKET,
     NOT_OWNER, NO_REASON, POST_ONLY, POST_ONLY_WOULD_CROSS, PREFETCH, PRICE_TICKS_MAX, QUANTITY_LOTS_MAX,
     REASON_HALTED, SELF_TRADE, TOO_MANY_FAR_LEVELS, UNFILLED_REST, UNKNOWN_ACCOUNT, UNKNOWN_ORDER, UNKNOWN_SYMBOL, UNLIKELY,
     WINDOW_TICKS,
@@ -23,6 +24,8 @@ cdef inline void leave(Core* core, uint32_t number) noexcept nogil:
     cdef Order* order = &core.orders[number]
     dequeue(core, core.books[order.symbol - 1], order)
     unindex_order(core, order.sequence, number)
+    if UNLIKELY(by_the_clock(order)):
+        unschedule(core, number)
 
 cdef inline bint fillable(Core* core, Book* book, Order* taker) noexcept nogil:
     """Can a FOK be filled at once? Orders of its own account, where it does not trade with them, are no help, and none lies on
@@ -86,6 +89,8 @@ cdef inline uint8_t match(Core* core, Book* book, Order* taker) noexcept nogil:
             level.head = maker.next
             level.count -= 1
             unindex_order(core, maker.sequence, number)
+            if UNLIKELY(by_the_clock(maker)):
+                unschedule(core, number)
             free_order(core, number)
             if level.head == 0:
                 close_level(book, opposite, key)
@@ -111,9 +116,9 @@ cdef inline uint8_t why_not_new(Core* core, const Command* c, IdKey* id_key) noe
     book = core.books[c.symbol - 1]
     if UNLIKELY(not book.open):
         return INSTRUMENT_HALTED
-    if UNLIKELY(<uint8_t>(c.side - 1) > 1 or <uint8_t>(c.type - 1) > 1 or <uint8_t>(c.tif - 1) > 2):
+    if UNLIKELY(<uint8_t>(c.side - 1) > 1 or <uint8_t>(c.type - 1) > 1 or <uint8_t>(c.tif - 1) >= core.times_in_force):
         return BAD_FIELD
-    resting = c.tif == GTC
+    resting = c.tif == GTC or UNLIKELY(c.tif >= DAY)
     if UNLIKELY(c.flags & ~core.order_flags or (c.type == MARKET and resting)):
         return BAD_FIELD
     if UNLIKELY(c.flags & POST_ONLY and (c.type != LIMIT or not resting)):
@@ -125,6 +130,8 @@ cdef inline uint8_t why_not_new(Core* core, const Command* c, IdKey* id_key) noe
             return BAD_PRICE
     elif c.price != 0:
         return BAD_PRICE
+    if UNLIKELY(c.tif == GTT) and (c.extra <= core.time_ns or c.extra > EXPIRES_NS_MAX):
+        return BAD_EXPIRY
     if has_id(c) and UNLIKELY(known_id(core, id_key) != NULL):
         return DUPLICATE_CLIENT_ORDER_ID
     if resting:
@@ -168,6 +175,8 @@ cdef inline void new_order(Core* core, const Command* c) noexcept nogil:
     taker.id_place = remember_id(core, c, &id_key) if LIKELY(has_id(c)) else 0
     event = report(core, &taker, EV_ACCEPTED, taker.price, taker.quantity, taker.leaves)
     copy_text(event, c)
+    if UNLIKELY(by_the_clock(&taker)):
+        event.trade = expiry_of(c, core.time_ns)
     book = core.books[c.symbol - 1]
     if UNLIKELY(c.tif == FOK) and not fillable(core, book, &taker):
         report_cancelled(core, &taker, FOK_NOT_FILLABLE)
@@ -175,12 +184,14 @@ cdef inline void new_order(Core* core, const Command* c) noexcept nogil:
     reason = match(core, book, &taker)
     if taker.leaves == 0:
         return
-    if c.tif != GTC or UNLIKELY(reason != NO_REASON):
+    if c.tif == IOC or c.tif == FOK or UNLIKELY(reason != NO_REASON):
         report_cancelled(core, &taker, UNFILLED_REST if reason == NO_REASON else reason)
         return
     number = take_order(core)
     core.orders[number] = taker
     index_order(core, taker.sequence, number)
+    if UNLIKELY(by_the_clock(&taker)):
+        schedule(core, number, expiry_of(c, core.time_ns))
     enqueue(core, book, number)
 
 # ---- CANCEL
@@ -263,4 +274,6 @@ cdef inline void replace_order(Core* core, const Command* c) noexcept nogil:
     if order.leaves != 0:
         report_cancelled(core, order, reason)
     unindex_order(core, order.sequence, number)
+    if UNLIKELY(by_the_clock(order)):
+        unschedule(core, number)
     free_order(core, number)

@@ -40,11 +40,13 @@ assert RECORD_HEADER.size == RECORD_COMMAND_OFFSET
 assert EVENT.size == EVENT_BYTES
 
 RULES_VERSION = (
-    2  # what this engine knows; a journal begins under rules 1, and ADOPT_RULES raises them: see docs/decisions/0013
+    3  # that this engine knows; a journal begins under rules 1, ADOPT_RULES raises them (docs/decisions/0013)
 )
 
 PRICE_TICKS_MAX = 1 << 40
 QUANTITY_LOTS_MAX = 1 << 53
+DAY_NS = 86_400 * 10**9
+EXPIRES_NS_MAX = (1 << 63) - 1
 
 
 class CommandKind(IntEnum):
@@ -58,6 +60,7 @@ class CommandKind(IntEnum):
     DEFINE_ACCOUNT = 8
     ROLL_CLIENT_IDS = 9
     ADOPT_RULES = 10  # rules 2; `quantity` is the version
+    EXPIRE = 11  # rules 3
 
 
 class Side(IntEnum):
@@ -74,6 +77,8 @@ class TimeInForce(IntEnum):
     GTC = 1
     IOC = 2
     FOK = 3
+    DAY = 4  # rules 3: until the UTC day of its acceptance ends
+    GTT = 5  # rules 3: until a time
 
 
 class InstrumentState(IntEnum):
@@ -106,6 +111,7 @@ class EventKind(IntEnum):
     CLIENT_IDS_ROLLED = 10
     MASS_CANCELLED = 11
     RULES_ADOPTED = 12
+    ORDERS_EXPIRED = 13
 
 
 class Reason(IntEnum):
@@ -126,12 +132,14 @@ class Reason(IntEnum):
     POST_ONLY_WOULD_CROSS = 11
     BOOK_FULL = 12
     TOO_MANY_FAR_LEVELS = 13
+    BAD_EXPIRY = 14
     # cancellations
     BY_CLIENT = 64
     UNFILLED_REST = 65  # what an IOC or market order could not fill
     FOK_NOT_FILLABLE = 66
     MASS_CANCEL = 67
     SELF_TRADE = 68  # it would have met an order of its own account
+    EXPIRED = 69
 
 
 class Command(NamedTuple):
@@ -145,7 +153,7 @@ class Command(NamedTuple):
     price: int = 0  # ticks
     quantity: int = 0  # lots; of a replace: the new total, fills included
     target: int = 0  # sequence of the order that a cancel or replace names
-    extra: int = 0
+    extra: int = 0  # of a NEW with GTT: when it ends, in nanoseconds since 1970
     text: bytes = b""  # client_order_id of NEW, request_id of REPLACE, why of HALT and RESUME, name of an account
 
     def pack(self, token: int = 0) -> bytes:
@@ -214,9 +222,11 @@ class Event(NamedTuple):
     time_ns: int
     previous: int  # 1 + ordinal of this order's previous event; 0 for its first
     price: int  # ticks; of a FILL: the maker's price
-    quantity: int  # lots: ordered, filled or cancelled by this event; of MASS_CANCELLED: how many orders
+    quantity: (
+        int  # lots: ordered, filled or cancelled by this event; of MASS_CANCELLED and ORDERS_EXPIRED: how many orders
+    )
     leaves: int  # lots open after this event
-    trade: int  # number of the match, the same for maker and taker, 1, 2, 3 ... per partition
+    trade: int  # number of the match, the same for maker and taker, 1, 2, 3 ... per partition; of ACCEPTED: when it ends by the clock
     account: int
     symbol: int
     index: int  # place among the events of the same command, from 0

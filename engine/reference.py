@@ -10,6 +10,7 @@ behind a new RULES_VERSION: what older rules say of a command stays as it is for
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Iterator
 
 from engine import state
@@ -39,7 +40,7 @@ from engine.records import (
 from engine.reference_book import Order, OrderBook
 from engine.reference_events import EventWriter
 from engine.reference_ids import ClientIds
-from engine.reference_refusals import why_not_new, why_not_replace
+from engine.reference_refusals import RESTING, why_not_new, why_not_replace
 
 SCALE_MAX = 18  # decimals of a tick or lot size
 
@@ -63,6 +64,7 @@ class Engine:
         self.accounts: list[bytes] = []  # names; account 1 comes first
         self.books: dict[int, OrderBook] = {}
         self.orders: dict[int, Order] = {}  # live ones, by sequence
+        self.expiring: list[tuple[int, int]] = []  # when and which of those that end by the clock, in order
         self.ids = ClientIds()
         self.out = EventWriter()
         self._commands = {
@@ -75,6 +77,7 @@ class Engine:
             CommandKind.DEFINE_ACCOUNT: self.define_account,
             CommandKind.ROLL_CLIENT_IDS: self.roll_client_ids,
             CommandKind.ADOPT_RULES: self.adopt_rules,
+            CommandKind.EXPIRE: self.expire,
         }
 
     @property
@@ -88,6 +91,10 @@ class Engine:
     @property
     def live(self) -> int:
         return len(self.orders)
+
+    @property
+    def next_expiry(self) -> int:
+        return self.expiring[0][0] if self.expiring else 0
 
     @property
     def client_ids(self) -> int:
@@ -127,15 +134,16 @@ class Engine:
         if reason:
             return self.out.refuse(command, reason)
         self.ids.remember(command, self.sequence)
-        order = Order(command, self.sequence)
-        self.out.report(order, EventKind.ACCEPTED, order.quantity, order.quantity, text=command.text)
+        order = Order(command, self.sequence, self.out.time_ns)
+        lots = order.quantity
+        self.out.report(order, EventKind.ACCEPTED, lots, lots, trade=order.expires_ns, text=command.text)
         book = self.books[order.symbol]
         if order.tif == TimeInForce.FOK and not book.can_fill(order, _limit(order)):
             return self.out.report(order, EventKind.CANCELLED, order.quantity, 0, reason=Reason.FOK_NOT_FILLABLE)
         reason = self.match(order)
         if not order.leaves:
             return None
-        if reason or order.tif != TimeInForce.GTC:
+        if reason or order.tif not in RESTING:
             return self.out.report(order, EventKind.CANCELLED, order.leaves, 0, reason=reason or Reason.UNFILLED_REST)
         return self.rest(order)
 
@@ -171,10 +179,14 @@ class Engine:
     def rest(self, order: Order) -> None:
         self.books[order.symbol].own(order.side).add(order)
         self.orders[order.sequence] = order
+        if order.expires_ns:
+            insort(self.expiring, (order.expires_ns, order.sequence))
 
     def leave(self, order: Order) -> None:
         self.books[order.symbol].own(order.side).remove(order)
         del self.orders[order.sequence]
+        if order.expires_ns:
+            del self.expiring[bisect_left(self.expiring, (order.expires_ns, order.sequence))]
 
     # ---- CANCEL, REPLACE, MASS_CANCEL
 
@@ -213,6 +225,17 @@ class Engine:
             self.leave(order)
             self.out.report(order, EventKind.CANCELLED, order.leaves, 0, reason=Reason.MASS_CANCEL)
         self.out.emit(EventKind.MASS_CANCELLED, account=command.account, symbol=command.symbol, quantity=len(sequences))
+
+    def expire(self, command: Command) -> None:
+        if self.rules < 3:
+            return self.out.refuse(command, Reason.BAD_FIELD)
+        count = 0
+        while self.expiring and self.expiring[0][0] <= self.out.time_ns:
+            order = self.orders[self.expiring[0][1]]
+            self.leave(order)
+            self.out.report(order, EventKind.CANCELLED, order.leaves, 0, reason=Reason.EXPIRED)
+            count += 1
+        return self.out.emit(EventKind.ORDERS_EXPIRED, quantity=count)
 
     # ---- the engine as a whole
 
@@ -324,6 +347,7 @@ class Engine:
                         order.type,
                         order.tif,
                         order.flags,
+                        state.ends(order.expires_ns),
                     )
 
     def check_invariants(self) -> None:
@@ -335,6 +359,8 @@ class Engine:
             queue = self.books[order.symbol].own(order.side).queues.get(order.price, {})
             hold(queue.get(sequence) is order, f"order {sequence} is live but not in its queue")
             hold(0 < order.last_event <= self.events, f"order {sequence} has no event of its own")
+        due = sorted((order.expires_ns, sequence) for sequence, order in self.orders.items() if order.expires_ns)
+        hold(self.expiring == due, "what is to end by the clock is not what lives and does")
         self.ids.check()
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from engine.api import WINDOW_TICKS, Level
 from engine.invariant import hold
-from engine.records import CANCEL_NEWEST, SELF_TRADE_FLAGS, Command, Side
+from engine.records import CANCEL_NEWEST, DAY_NS, SELF_TRADE_FLAGS, Command, Side, TimeInForce
 
 
 class Order:
@@ -19,6 +19,7 @@ class Order:
 
     __slots__ = (
         "account",
+        "expires_ns",
         "filled",
         "flags",
         "last_event",
@@ -31,7 +32,7 @@ class Order:
         "type",
     )
 
-    def __init__(self, command: Command, sequence: int) -> None:
+    def __init__(self, command: Command, sequence: int, time_ns: int) -> None:
         self.sequence = sequence  # of its NEW command: the order's name inside
         self.account = command.account
         self.symbol = command.symbol
@@ -42,11 +43,18 @@ class Order:
         self.price = command.price  # ticks; 0 for a market order
         self.quantity = command.quantity  # lots, fills included
         self.filled = 0  # lots
+        self.expires_ns = expiry_of(command, time_ns)  # 0: not by the clock
         self.last_event = 0  # 1 + ordinal of its newest event
 
     @property
     def leaves(self) -> int:
         return self.quantity - self.filled
+
+
+def expiry_of(command: Command, time_ns: int) -> int:
+    if command.tif == TimeInForce.GTT:
+        return command.extra
+    return (time_ns // DAY_NS + 1) * DAY_NS if command.tif == TimeInForce.DAY else 0
 
 
 class BookSide:

@@ -10,12 +10,12 @@ class EventWriter:
     def __init__(self) -> None:
         self.sequence = 0  # of the running command
         self.ordinal = 0  # of the next event in the partition's stream
-        self._time_ns = 0
+        self.time_ns = 0  # of the running command
         self._index = 0  # of the next event among those of the running command
         self._encoded: list[bytes] = []
 
     def begin(self, sequence: int, time_ns: int) -> None:
-        self.sequence, self._time_ns, self._index = sequence, time_ns, 0
+        self.sequence, self.time_ns, self._index = sequence, time_ns, 0
 
     def take(self) -> bytes:
         encoded, self._encoded = self._encoded, []
@@ -40,7 +40,7 @@ class EventWriter:
         reason: int = Reason.NONE,
         text: bytes = b"",
     ) -> None:
-        cause = (self.sequence, order, self._time_ns, previous)
+        cause = (self.sequence, order, self.time_ns, previous)
         numbers = (price, quantity, leaves, trade, account, symbol, self._index)
         self._encoded.append(EVENT.pack(*cause, *numbers, kind, side, type_, tif, flags, reason, 0, text))
         self._index += 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Container
 
 from engine.invariant import hold
-from engine.records import Command, CommandKind
+from engine.records import Command, CommandKind, TimeInForce
 
 Key = tuple[int, int, int, bytes]
 Body = tuple[int, ...]
@@ -70,4 +70,5 @@ def _body(command: Command) -> Body:
         command.price,
         command.quantity,
         command.target,
+        command.extra if command.kind == CommandKind.NEW and command.tif == TimeInForce.GTT else 0,
     )

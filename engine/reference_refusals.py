@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from engine.api import FAR_LEVELS_MAX
 from engine.records import (
+    EXPIRES_NS_MAX,
     POST_ONLY,
     PRICE_TICKS_MAX,
     QUANTITY_LOTS_MAX,
@@ -16,14 +17,14 @@ from engine.records import (
     Side,
     TimeInForce,
 )
-from engine.rules import order_flags
+from engine.rules import order_flags, times_in_force
 
 if TYPE_CHECKING:
     from engine.reference import Engine
 
 SIDES = frozenset(Side)
 TYPES = frozenset(OrderType)
-TIMES_IN_FORCE = frozenset(TimeInForce)
+RESTING = frozenset((TimeInForce.GTC, TimeInForce.DAY, TimeInForce.GTT))
 
 
 def why_not_new(engine: Engine, command: Command) -> Reason:
@@ -35,9 +36,9 @@ def why_not_new(engine: Engine, command: Command) -> Reason:
         return Reason.UNKNOWN_SYMBOL
     if not is_open(engine, command.symbol):
         return Reason.INSTRUMENT_HALTED
-    if command.side not in SIDES or command.type not in TYPES or command.tif not in TIMES_IN_FORCE:
+    if command.side not in SIDES or command.type not in TYPES or not 1 <= command.tif <= times_in_force(engine.rules):
         return Reason.BAD_FIELD
-    resting = command.tif == TimeInForce.GTC
+    resting = command.tif in RESTING
     if command.flags & ~order_flags(engine.rules) or (command.type == OrderType.MARKET and resting):
         return Reason.BAD_FIELD
     if command.flags & POST_ONLY and not (command.type == OrderType.LIMIT and resting):
@@ -48,6 +49,8 @@ def why_not_new(engine: Engine, command: Command) -> Reason:
         return Reason.BAD_PRICE
     if command.type == OrderType.MARKET and command.price != 0:
         return Reason.BAD_PRICE
+    if command.tif == TimeInForce.GTT and not engine.out.time_ns < command.extra <= EXPIRES_NS_MAX:
+        return Reason.BAD_EXPIRY
     if engine.ids.known(command):
         return Reason.DUPLICATE_CLIENT_ORDER_ID
     if command.flags & POST_ONLY and would_cross(engine, command.symbol, command.side, command.price):

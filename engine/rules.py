@@ -10,10 +10,11 @@ engine that wrote it before an upgrade, and one in which something was cannot be
 
 from __future__ import annotations
 
-from engine.records import POST_ONLY, SELF_TRADE_FLAGS, CommandKind
+from engine.records import POST_ONLY, SELF_TRADE_FLAGS, CommandKind, TimeInForce
 
 _NEW = int(CommandKind.NEW)
-_FLAGS = 4  # offset
+_TIF, _FLAGS = 3, 4  # offsets
+_BY_THE_CLOCK = frozenset((int(TimeInForce.DAY), int(TimeInForce.GTT)))
 
 
 def order_flags(rules: int) -> int:
@@ -21,6 +22,15 @@ def order_flags(rules: int) -> int:
     return POST_ONLY if rules < 2 else POST_ONLY | SELF_TRADE_FLAGS
 
 
+def times_in_force(rules: int) -> int:
+    """The last that a NEW may carry."""
+    return TimeInForce.FOK if rules < 3 else TimeInForce.GTT
+
+
 def rules_needed(command: bytes) -> int:
     """By an encoded command. 1 also for what no rules know: that is refused under all of them."""
-    return 2 if command[0] == _NEW and command[_FLAGS] & SELF_TRADE_FLAGS else 1
+    if command[0] != _NEW:
+        return 1
+    if command[_TIF] in _BY_THE_CLOCK:
+        return 3
+    return 2 if command[_FLAGS] & SELF_TRADE_FLAGS else 1

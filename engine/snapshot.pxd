@@ -11,6 +11,7 @@ from libc.stdlib cimport realloc
 from libc.string cimport memcpy, memmove
 from engine.administration cimport add_book, bare_definition
 from engine.client_ids cimport grow_ids, replace_table, table_make, vacant
+from engine.expiry cimport broken_expiry, by_the_clock, schedule
 from engine.ladder cimport far_place, highest_key, in_window, mark, mirrored
 from engine.layout cimport Command, OLDER_BIT, RULES_VERSION, SEQUENCE_BITS, TEXT_BYTES
 from engine.pool cimport index_order
@@ -19,6 +20,7 @@ from engine.types cimport Account, Book, BookSide, Core, FAR_LEVELS, FarLevel, I
 
 cdef enum:
     SAVED_CORE = 1, SAVED_INSTRUMENTS = 2, SAVED_ACCOUNTS = 3, SAVED_ORDERS = 4, SAVED_LEVELS = 5, SAVED_IDS = 6
+    SAVED_EXPIRIES = 7              # where there are any
     PIECE_BYTES = 1 << 20
     RULES_SHIFT = 8
 
@@ -39,6 +41,10 @@ cdef struct SavedSide:          # then FarLevel entries
 cdef struct SavedId:
     uint64_t slot               # OLDER_BIT is set for table 1
     IdEntry entry
+
+cdef struct SavedExpiry:
+    uint64_t number             # of the order
+    uint64_t expires_ns
 
 cdef struct Restoring:
     uint64_t orders             # how many places of the pool came so far, number 0 included
@@ -75,6 +81,15 @@ cdef inline uint64_t save_ids(Core* core, uint32_t which, uint64_t* slot, SavedI
             saved[n].entry = table.entries[slot[0]]
             n += 1
         slot[0] += 1
+    return n
+
+cdef inline uint64_t save_expiries(Core* core, uint64_t since, SavedExpiry* saved, uint64_t room) noexcept nogil:
+    """As they stand in the heap, from the place `since` on; returns how many."""
+    cdef uint64_t n = 0
+    while since + n < core.expiring_count and n < room:
+        saved[n].number = core.expiring[since + n]
+        saved[n].expires_ns = core.expires_ns[core.expiring[since + n]]
+        n += 1
     return n
 
 # ---- in; a text says what is wrong, NULL: nothing
@@ -198,10 +213,24 @@ cdef inline const char* restore_ids(Core* core, Restoring* coming, const SavedId
         coming.ids[which] += 1
     return NULL
 
+cdef inline const char* restore_expiries(Core* core, Restoring* coming, const SavedExpiry* saved, uint64_t count) noexcept nogil:
+    cdef uint64_t i, number
+    if coming.orders != core.fresh:
+        return b"it says when orders end before it says which there are"
+    for i in range(count):
+        number = saved[i].number
+        if number - 1 >= core.fresh - 1 or core.expiring_count >= core.live:
+            return b"what is to end in it cannot be"
+        if core.orders[number].sequence == 0 or not by_the_clock(&core.orders[number]):
+            return b"an order in it is to end that does not end by the clock"
+        schedule(core, <uint32_t>number, saved[i].expires_ns)
+    return NULL
+
 cdef inline const char* restored(Core* core, Restoring* coming) noexcept nogil:
     """Everything has come: is it all there? Then the tables of ids grow to what the settings ask for."""
     cdef uint32_t which, number, live = 0, place
     cdef Order* order
+    cdef const char* wrong
     if coming.orders != core.fresh:
         return b"it has fewer orders than it says"
     for which in range(2):
@@ -215,6 +244,9 @@ cdef inline const char* restored(Core* core, Restoring* coming) noexcept nogil:
             return b"an order's id stands outside its table"
     if live != core.live:
         return b"it has not as many live orders as it says"
+    wrong = broken_expiry(core)
+    if wrong != NULL:
+        return wrong
     for which in range(2):
         while core.ids[which].slots < coming.slots[which]:
             if not grow_ids(core, which):

@@ -14,8 +14,14 @@ from hashlib import blake2b
 STATE = struct.Struct("<QQQQQQQQ")
 # length name
 ACCOUNT = struct.Struct("<I44s")
-# sequence price quantity leaves last_event account symbol side type tif flags spare
-ORDER = struct.Struct("<QqqqQIIBBBB4x")
+# sequence price quantity leaves last_event account symbol side type tif flags ends
+ORDER = struct.Struct("<QqqqQIIBBBBI")
+_FIBONACCI = 0x9E3779B97F4A7C15
+
+
+def ends(expires_ns: int) -> int:
+    """Half a hash of when an order ends by the clock; 0 of 0."""
+    return (expires_ns * _FIBONACCI & (1 << 64) - 1) >> 32
 
 
 def flags(halted: bool, rules: int) -> int:

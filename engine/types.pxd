@@ -70,6 +70,7 @@ cdef struct Core:
     bint halted
     uint32_t rules              # in force: 1 at first, ADOPT_RULES raises them
     uint8_t order_flags         # that a NEW may carry under them
+    uint8_t times_in_force      # and the last of those
     Book** books                # of symbol 1, 2, ...
     uint32_t symbols, symbols_capacity
     Account* accounts           # account 1, 2, ...
@@ -83,6 +84,11 @@ cdef struct Core:
     uint64_t index_mask         # slots - 1
     uint32_t index_shift        # 64 - log2(slots)
     uint64_t* selection         # room for the sequences of all live orders
+    # what ends by the clock: a heap of numbers, soonest first, and by number when and where in it
+    uint32_t* expiring          # [0] is the next one
+    uint32_t expiring_count
+    uint64_t* expires_ns        # garbage for orders that do not end by the clock
+    uint32_t* expiring_place
     # ids of clients
     IdTable ids[2]
     uint32_t younger            # which of the two

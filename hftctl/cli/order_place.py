@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 import secrets
+import time
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 from hftctl.cli.confirm import confirm_or_refuse
-from hftctl.cli.options import Deployment, DryRun, Format, Output, Yes
+from hftctl.cli.options import Deployment, DryRun, Format, Output, Yes, duration_s
 from hftctl.cli.order_view import first_account
 from hftctl.cli.order_view import show as show_order
+from hftctl.errors import UsageError
 
 Account = Annotated[str | None, typer.Option("--account", metavar="NAME", help="Whose; default: the profile's first.")]
 ClientId = Annotated[str | None, typer.Option("--client-order-id", metavar="ID", help="Repeats are recognised by it.")]
+
+
+def moment_ns(when: str) -> int:
+    """A duration from now on, or a time with its offset from UTC, in nanoseconds since 1970."""
+    with suppress(typer.BadParameter):
+        return time.time_ns() + round(duration_s(when) * 1e9)
+    with suppress(ValueError):
+        moment = datetime.fromisoformat(when)
+        if moment.tzinfo is not None:
+            return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
+    raise UsageError(
+        f"--expires '{when}' is neither a duration nor a time with its offset",
+        hint="--expires 8h, --expires 2030-01-31T16:00:00Z",
+    )
 
 
 class SelfTrade(StrEnum):
@@ -31,7 +49,10 @@ def place(
     account: Account = None,
     client_order_id: ClientId = None,
     time_in_force: Annotated[
-        str | None, typer.Option("--tif", metavar="TIF", help="GTC, IOC or FOK; default GTC, market IOC.")
+        str | None, typer.Option("--tif", metavar="TIF", help="GTC, IOC, FOK, DAY or GTT; default GTC, market IOC.")
+    ] = None,
+    expires: Annotated[
+        str | None, typer.Option("--expires", metavar="WHEN", help="Of GTT: 90s, 8h from now, or 2030-01-31T16:00:00Z.")
     ] = None,
     post_only: Annotated[bool, typer.Option("--post-only", help="Refuse it if it would trade at once.")] = False,
     self_trade: Annotated[
@@ -48,6 +69,7 @@ def place(
     \b
     Examples:
       hftctl order place AAPL buy 10 189.50 --account demo --yes
+      hftctl order place AAPL buy 10 189.50 --tif GTT --expires 8h --yes
       hftctl order place BTCUSD sell 0.5 --tif IOC --self-trade oldest --yes
     """
     from hftctl.cli.trading import trader
@@ -65,6 +87,8 @@ def place(
     }
     if price is not None:
         order["price"] = price
+    if expires is not None:
+        order["time_in_force"], order["expires_ns"] = (time_in_force or "GTT").upper(), moment_ns(expires)
     if self_trade is not None:
         order["self_trade"] = f"cancel_{self_trade.value}"
     if dry_run:

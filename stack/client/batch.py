@@ -9,7 +9,7 @@ from engine.records import COMMAND, COMMAND_BYTES, POST_ONLY, Command, CommandKi
 from stack.wire.session import COMMANDS_MAX
 
 # The fields of a NEW from its kind to its quantity, then the id; what lies in between stays 0.
-_NEW = struct.Struct("<BBBBBBHIIqq16x44s")
+_NEW = struct.Struct("<BBBBBBHIIqq8xQ44s")
 _KIND, _LIMIT, _MARKET = int(CommandKind.NEW), int(OrderType.LIMIT), int(OrderType.MARKET)
 _GTC, _IOC = int(TimeInForce.GTC), int(TimeInForce.IOC)
 
@@ -45,15 +45,16 @@ class Batch:
         *,
         tif: int = _GTC,
         post_only: bool = False,
+        expires_ns: int = 0,
         self_trade: int = 0,
         account: int = 0,
     ) -> None:
-        """`self_trade`: CANCEL_NEWEST, CANCEL_OLDEST of engine.records, or both. Raises struct.error when the batch is full or
-        a number does not fit."""
+        """`expires_ns`: for GTT. `self_trade`: CANCEL_NEWEST, CANCEL_OLDEST of engine.records, or both. Raises struct.error when
+        the batch is full or a number does not fit."""
         flags = self_trade | POST_ONLY if post_only else self_trade
         _NEW.pack_into(
             self._data, self._used, _KIND, side, _LIMIT, tif, flags, len(client_order_id), 0, account, symbol, price_ticks,
-            quantity_lots, client_order_id,
+            quantity_lots, expires_ns, client_order_id,
         )  # fmt: skip
         self._used += COMMAND_BYTES
 
@@ -70,7 +71,7 @@ class Batch:
     ) -> None:
         _NEW.pack_into(
             self._data, self._used, _KIND, side, _MARKET, tif, self_trade, len(client_order_id), 0, account, symbol, 0,
-            quantity_lots, client_order_id,
+            quantity_lots, 0, client_order_id,
         )  # fmt: skip
         self._used += COMMAND_BYTES
 

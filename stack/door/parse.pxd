@@ -7,7 +7,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t
 from libc.string cimport memcmp, memcpy, memset
 
 from engine.layout cimport (
-    BUY, CANCEL_NEWEST, CANCEL_OLDEST, FOK, GTC, IOC, LIMIT, MARKET, NEW, POST_ONLY, PRICE_TICKS_MAX, QUANTITY_LOTS_MAX, SELL, Command,
+    BUY, CANCEL_NEWEST, CANCEL_OLDEST, DAY, EXPIRES_NS_MAX, FOK, GTC, GTT, IOC, LIMIT, MARKET, NEW, POST_ONLY, PRICE_TICKS_MAX, QUANTITY_LOTS_MAX, SELL, Command,
 )
 from stack.door.tables cimport TableSet, find_account, find_symbol, u128
 
@@ -26,6 +26,7 @@ cdef enum:  # bits of the members that were there
     HAS_TIF = 128
     HAS_POST_ONLY = 256
     HAS_SELF_TRADE = 512
+    HAS_EXPIRES = 1024
     HAS_NEEDED = 1 + 4 + 8 + 16 + 64
 
 cdef enum:
@@ -88,6 +89,18 @@ cdef inline const char* read_decimal(const char* p, const char* end, Decimal* ou
     out.scale = scale
     return p
 
+cdef inline const char* read_time(const char* p, const char* end, uint64_t* ns) noexcept nogil:
+    """Behind the whole number at `p`, 1 to EXPIRES_NS_MAX; NULL when not certain."""
+    cdef int digits = 0
+    ns[0] = 0
+    while p < end and c'0' <= p[0] <= c'9':
+        ns[0] = ns[0] * 10 + <uint64_t>(p[0] - c'0')
+        digits += 1
+        if digits > 19 or ns[0] == 0:
+            return NULL
+        p += 1
+    return p if digits and ns[0] <= EXPIRES_NS_MAX else NULL
+
 cdef inline int64_t whole_steps(Decimal value, uint64_t step, int step_scale, int64_t limit) noexcept nogil:
     """How many steps `value` is, 1 to `limit`; 0 when it is no such number."""
     cdef u128 number = value.mantissa, divisor = step, count
@@ -142,8 +155,11 @@ cdef inline int member_of(const char* key, Py_ssize_t length) noexcept nogil:
         return HAS_QUANTITY
     elif length == 9 and memcmp(key, b"post_only", 9) == 0:
         return HAS_POST_ONLY
-    elif length == 10 and memcmp(key, b"self_trade", 10) == 0:
-        return HAS_SELF_TRADE
+    elif length == 10:
+        if memcmp(key, b"self_trade", 10) == 0:
+            return HAS_SELF_TRADE
+        if memcmp(key, b"expires_ns", 10) == 0:
+            return HAS_EXPIRES
     elif length == 13 and memcmp(key, b"time_in_force", 13) == 0:
         return HAS_TIF
     elif length == 15 and memcmp(key, b"client_order_id", 15) == 0:
@@ -176,6 +192,10 @@ cdef inline uint8_t word_of(int member, const char* p, Py_ssize_t length) noexce
             return IOC
         if memcmp(p, b"FOK", 3) == 0:
             return FOK
+        if memcmp(p, b"DAY", 3) == 0:
+            return DAY
+        if memcmp(p, b"GTT", 3) == 0:
+            return GTT
     return 0
 
 cdef inline const char* read_order(
@@ -191,6 +211,7 @@ cdef inline const char* read_order(
     cdef uint8_t word
     cdef Decimal price, quantity
     cdef bint has_price = False
+    cdef uint64_t expires_ns
     memset(out, 0, sizeof(Command))
     p = skip_blank(p, end)
     if p >= end or p[0] != c'{':
@@ -214,7 +235,7 @@ cdef inline const char* read_order(
         if p >= end:
             return NULL
         if p[0] == c'n':
-            if end - p < 4 or memcmp(p, b"null", 4) != 0 or not member & (HAS_ACCOUNT | HAS_PRICE | HAS_TIF | HAS_SELF_TRADE):
+            if end - p < 4 or memcmp(p, b"null", 4) != 0 or not member & (HAS_ACCOUNT | HAS_PRICE | HAS_TIF | HAS_SELF_TRADE | HAS_EXPIRES):
                 return NULL
             p += 4
         elif member == HAS_PRICE:
@@ -222,6 +243,9 @@ cdef inline const char* read_order(
             has_price = True
         elif member == HAS_QUANTITY:
             p = read_decimal(p, end, &quantity)
+        elif member == HAS_EXPIRES:
+            p = read_time(p, end, &expires_ns)
+            out.extra = expires_ns
         elif member == HAS_POST_ONLY:
             if end - p >= 4 and memcmp(p, b"true", 4) == 0:
                 out.flags |= POST_ONLY
@@ -284,9 +308,11 @@ cdef inline const char* read_order(
         )
         if out.price == 0:
             return NULL
-    elif has_price or out.tif == GTC:
+    elif has_price or (out.tif != IOC and out.tif != FOK):
         return NULL
-    if out.flags & POST_ONLY and (out.type != LIMIT or out.tif != GTC):
+    if out.flags & POST_ONLY and (out.type != LIMIT or out.tif == IOC or out.tif == FOK):
+        return NULL
+    if (out.tif == GTT) != (out.extra != 0):
         return NULL
     out.quantity = whole_steps(
         quantity, tables.listed[out.symbol].lot, tables.listed[out.symbol].lot_scale, QUANTITY_LOTS_MAX

@@ -8,7 +8,7 @@ from libc.stdlib cimport realloc
 from libc.string cimport memcpy, strlen
 
 from engine.layout cimport (
-    BUY, CANCEL_NEWEST, CANCEL_OLDEST, EV_ACCEPTED, EV_CANCELLED, EV_FILL, EV_REFUSED, EV_REPLACED, FOK, GTC, IOC, LIMIT, MAKER, MARKET, POST_ONLY, SELL,
+    BUY, CANCEL_NEWEST, CANCEL_OLDEST, DAY, EV_ACCEPTED, EV_CANCELLED, EV_FILL, EV_REFUSED, EV_REPLACED, EXPIRED, FOK, GTC, GTT, IOC, LIMIT, MAKER, MARKET, POST_ONLY, SELL,
     TEXT_BYTES, Event,
 )
 from stack.door.parse cimport CERTAIN, UNCERTAIN
@@ -33,6 +33,15 @@ cdef inline const char* self_trade_of(uint8_t flags) noexcept nogil:
     if flags & CANCEL_NEWEST:
         return b'"cancel_both"' if flags & CANCEL_OLDEST else b'"cancel_newest"'
     return b'"cancel_oldest"' if flags & CANCEL_OLDEST else b"null"
+
+cdef inline const char* time_in_force_of(uint8_t tif) noexcept nogil:
+    if tif == GTC:
+        return b"GTC"
+    if tif == IOC:
+        return b"IOC"
+    if tif == FOK:
+        return b"FOK"
+    return b"DAY" if tif == DAY else b"GTT"
 
 cdef struct Text:
     char* data
@@ -170,7 +179,7 @@ cdef inline int write_order(
         return UNCERTAIN
     if first.side != BUY and first.side != SELL or first.type != LIMIT and first.type != MARKET:
         return UNCERTAIN
-    if first.tif != GTC and first.tif != IOC and first.tif != FOK:
+    if first.tif < GTC or first.tif > GTT:
         return UNCERTAIN
     if not reserve(out, ORDER_BYTES_MAX + <size_t>fills * FILL_BYTES_MAX):
         return UNCERTAIN
@@ -188,10 +197,15 @@ cdef inline int write_order(
     p = put(p, b'","side":"buy"' if first.side == BUY else b'","side":"sell"')
     p = put(p, b',"type":"limit"' if first.type == LIMIT else b',"type":"market"')
     p = put(p, b',"time_in_force":"')
-    p = put(p, b"GTC" if first.tif == GTC else b"IOC" if first.tif == IOC else b"FOK")
+    p = put(p, time_in_force_of(first.tif))
     p = put(p, b'","post_only":true' if first.flags & POST_ONLY else b'","post_only":false')
     p = put(p, b',"self_trade":')
     p = put(p, self_trade_of(first.flags))
+    p = put(p, b',"expires_ns":')
+    if first.trade:
+        p = put_number(p, first.trade)
+    else:
+        p = put(p, b"null")
     p = put(p, b',"price":')
     if first.type == MARKET:
         p = put(p, b"null")
@@ -210,7 +224,7 @@ cdef inline int write_order(
         p = put_decimal(p, (numerator + filled) // (2 * filled), listed.tick_scale + AVERAGE_DIGITS)
     p = put(p, b',"status":"')
     if cancelled:
-        p = put(p, b"cancelled")
+        p = put(p, b"expired" if reason == EXPIRED else b"cancelled")
     elif leaves == 0:
         p = put(p, b"filled")
     else:

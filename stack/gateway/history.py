@@ -26,8 +26,8 @@ PAUSE_S = 1.0
 Order = dict[str, Any]
 
 _ORDER = """SELECT partition, order_sequence, order_id, client_order_id, account, symbol, side, type, time_in_force, post_only,
-    self_trade, price, quantity, filled_quantity, leaves_quantity, average_price, status, reason, sequence, created_ns, updated_ns
-    FROM orders WHERE partition = $1 AND order_sequence = ANY($2::bigint[])"""
+    self_trade, expires_ns, price, quantity, filled_quantity, leaves_quantity, average_price, status, reason, sequence,
+    created_ns, updated_ns FROM orders WHERE partition = $1 AND order_sequence = ANY($2::bigint[])"""
 _FILLS = """SELECT order_sequence, trade_id, price, quantity, liquidity FROM fills
     WHERE partition = $1 AND order_sequence = ANY($2::bigint[]) AND sequence >= $3 ORDER BY sequence, event_index"""
 _BY_ACCOUNT = "SELECT sequence FROM orders_of($1, $2, $3, $4, $5) AS sequence"

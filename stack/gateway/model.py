@@ -17,13 +17,24 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from engine.records import POST_ONLY, PRICE_TICKS_MAX, QUANTITY_LOTS_MAX, Command, CommandKind, OrderType, TimeInForce
+from engine.records import (
+    EXPIRES_NS_MAX,
+    POST_ONLY,
+    PRICE_TICKS_MAX,
+    QUANTITY_LOTS_MAX,
+    Command,
+    CommandKind,
+    OrderType,
+    TimeInForce,
+)
 from stack.gateway import strict
 from stack.gateway.errors import ApiError, shown
 from stack.keys import Caller
 from stack.wire.decimals import NumberError, Step
 from stack.wire.order import SELF_TRADE, SIDES, TIMES_IN_FORCE, TYPES
 from stack.wire.tables import Listed, Tables
+
+_AT_ONCE = (TimeInForce.IOC, TimeInForce.FOK)
 
 
 def _number(value: object) -> object:
@@ -63,8 +74,13 @@ class OrderRequest(_Body):
     type: Literal["limit", "market"]
     price: Number | None = Field(None, description="a multiple of tick_size; required for limit, not taken by market")
     quantity: Number = Field(description="a multiple of lot_size")
-    time_in_force: Literal["GTC", "IOC", "FOK"] | None = Field(None, description="GTC for limit, IOC for market")
-    post_only: bool = Field(False, description="only with limit and GTC: refused where it would match at once")
+    time_in_force: Literal["GTC", "IOC", "FOK", "DAY", "GTT"] | None = Field(
+        None, description="GTC for limit, IOC for market; DAY ends with the UTC day, GTT at expires_ns"
+    )
+    expires_ns: Annotated[int, Field(ge=1, le=EXPIRES_NS_MAX)] | None = Field(
+        None, description="nanoseconds since 1970-01-01 UTC; required for GTT, not taken by others"
+    )
+    post_only: bool = Field(False, description="only with an order that rests: refused where it would match at once")
     self_trade: Literal["cancel_newest", "cancel_oldest", "cancel_both"] | None = Field(
         None, description="what goes where it would meet an order of its own account: itself, the resting one, both"
     )
@@ -107,14 +123,18 @@ def to_command(
         if order.price is not None:
             raise ApiError("not_allowed", "a market order has no price", "price")
         tif = TIMES_IN_FORCE[order.time_in_force or "IOC"]
-        if tif == TimeInForce.GTC:
+        if tif not in _AT_ONCE:
             raise ApiError("not_allowed", "a market order cannot rest: IOC or FOK", "time_in_force")
     else:
         if order.price is None:
             raise ApiError("missing_field", "a limit order needs a price", "price")
         tif = TIMES_IN_FORCE[order.time_in_force or "GTC"]
-    if order.post_only and (kind != OrderType.LIMIT or tif != TimeInForce.GTC):
-        raise ApiError("not_allowed", "post_only goes with type limit and time_in_force GTC only", "post_only")
+    if order.post_only and (kind != OrderType.LIMIT or tif in _AT_ONCE):
+        raise ApiError("not_allowed", "post_only goes with type limit and without IOC and FOK only", "post_only")
+    if tif == TimeInForce.GTT and order.expires_ns is None:
+        raise ApiError("missing_field", "a GTT order needs expires_ns", "expires_ns")
+    if tif != TimeInForce.GTT and order.expires_ns is not None:
+        raise ApiError("not_allowed", "expires_ns goes with time_in_force GTT only", "expires_ns")
     account = own_account(order.account, caller)
     listed = instruments.get(order.symbol)
     if listed is None:
@@ -129,6 +149,7 @@ def to_command(
         listed.id,
         0 if order.price is None else steps(listed.tick, order.price, PRICE_TICKS_MAX, "price"),
         steps(listed.lot, order.quantity, QUANTITY_LOTS_MAX, "quantity"),
+        extra=order.expires_ns or 0,
         text=order.client_order_id.encode(),
     )
 
@@ -210,7 +231,7 @@ def _wanted(model: type[BaseModel], field: str) -> str:
     return (
         f"a {first['type']} matching {first['pattern']} is wanted"
         if "pattern" in first
-        else f"a {first['type']} is wanted"
+        else f"a {first['type'].replace('integer', 'whole number')} is wanted"
     )
 
 

@@ -27,6 +27,11 @@ REFUSALS: dict[int, tuple[str, str | None, str]] = {
     Reason.UNKNOWN_ORDER: ("unknown_order", "order_id", "no such order"),
     Reason.NOT_OWNER: ("unknown_order", "order_id", "no such order"),
     Reason.POST_ONLY_WOULD_CROSS: ("post_only_would_cross", "price", "it would match at once; nothing was done"),
+    Reason.BAD_EXPIRY: (
+        "bad_value",
+        "expires_ns",
+        "expires_ns is not after the time at which the engine took the order",
+    ),
     Reason.BOOK_FULL: ("book_full", None, "the engine holds as many open orders as it may"),
     Reason.TOO_MANY_FAR_LEVELS: (
         "too_many_far_levels",

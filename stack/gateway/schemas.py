@@ -28,9 +28,10 @@ class Order(_Answer):
     symbol: str
     side: Literal["buy", "sell"]
     type: Literal["limit", "market"]
-    time_in_force: Literal["GTC", "IOC", "FOK"]
+    time_in_force: Literal["GTC", "IOC", "FOK", "DAY", "GTT"]
     post_only: bool
     self_trade: Literal["cancel_newest", "cancel_oldest", "cancel_both"] | None
+    expires_ns: Nanoseconds | None
     price: Decimal | None
     quantity: Decimal
     filled_quantity: Decimal

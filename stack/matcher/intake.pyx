@@ -188,6 +188,8 @@ cdef class PartitionIntake(Intake):
         if sequencer.unacknowledged < self.waiting_max:
             places = self.waiting_max - sequencer.unacknowledged
         batch.started_ns = before_ns
+        if sequencer.due_at(now_ns) and not stopped:
+            self.partition.expire()
         if sequencer.book is not None:
             for i in range(batch.count):
                 sequencer.book.prepare_find(&commands[i], &batch.asks[i].key)
@@ -234,7 +236,7 @@ cdef class PartitionIntake(Intake):
                 self.partition.tally.busy += 1
                 ask.outcome = BUSY
                 return 0
-        if self.refused and (has_id or self.refused == NO_CANCELS) or sequencer.room < 2 and self.partition.journal.no_room:
+        if self.refused and (has_id or self.refused == NO_CANCELS) or sequencer.room < 3 and self.partition.journal.no_room:
             ask.outcome = FULL
             return 0
         if rules > 1 and rules > sequencer.rules():

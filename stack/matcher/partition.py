@@ -69,6 +69,7 @@ _OF_ORDER = frozenset((int(CommandKind.CANCEL), int(CommandKind.REPLACE)))
 _REFUSED = int(EventKind.REFUSED)
 _TARGET = struct.Struct("<q")
 _EVENT_KIND, _EVENT_REASON = 76, 81  # offsets in an encoded event
+_EXPIRE = Command(CommandKind.EXPIRE).pack()
 # An emergency stop is not kept out by a full queue.
 _CANCELS = int(Refused.CANCELS)
 _ALWAYS = frozenset((int(CommandKind.HALT), int(CommandKind.RESUME), int(CommandKind.MASS_CANCEL)))
@@ -152,6 +153,7 @@ class Partition:
     # ---- in
 
     def submit(self, command: bytes, target: ReplyTarget, token: int) -> None:
+        self.look_at_clock()
         if self.stopped:
             target.reply(token, Outcome.STOPPED, b"")
             return
@@ -212,7 +214,7 @@ class Partition:
 
     def full_for(self, kind: int, rules: int = 1) -> bool:
         """Whether a command of this kind finds no room; never for one that was answered before."""
-        begins = self.sequencer.room < 2 or rules > self.engine.rules  # it may roll the ids
+        begins = self.sequencer.room < 3 or rules > self.engine.rules  # it may roll the ids, and expire orders before
         if begins and self.journal.no_room:
             return True
         refused = self.room.refused
@@ -247,6 +249,22 @@ class Partition:
         if self.sequencer.room == 0:
             self.begin_segment()
         return self.sequencer.decide(command)
+
+    def look_at_clock(self) -> None:
+        """Called before each command, and now and then: what ends by the clock ends also where nothing else comes."""
+        if self.stopped or not self.sequencer.expiry_due():
+            return
+        try:
+            self.expire()
+        except Exception as error:
+            self.broke(error)
+            return
+        self.wake()
+
+    def expire(self) -> None:
+        """Before whatever is decided next: no order trades past its time. Where the disk is full nothing new comes either."""
+        if self.sequencer.room > 1 or not self.journal.no_room:
+            self._decide(_EXPIRE)
 
     def roll_client_ids(self) -> None:
         self._decide(Command(CommandKind.ROLL_CLIENT_IDS).pack())

@@ -28,5 +28,6 @@ cdef class Sequencer:
     cdef uint64_t now_ns(self) except? 0
     cdef uint64_t client_ids(self) except? 0
     cdef uint64_t rules(self) except? 0     # in force
+    cdef bint due_at(self, uint64_t now_ns) except -1   # has the time come of an order that ends by the clock?
     # Returns how many events it has; they stand at the end of the open group's.
     cdef uint64_t sequence_one(self, const Command* command, uint64_t now_ns) except? 0

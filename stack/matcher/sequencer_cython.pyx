@@ -6,6 +6,7 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
 from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 
+from engine.expiry cimport next_expiry
 from engine.codec cimport crc32c_of, mixed
 from engine.layout cimport COMMAND_BYTES, EVENT_BYTES, RECORD_BYTES, Record
 
@@ -99,6 +100,19 @@ cdef class Sequencer:
         group.commands += 1
         group.sequence = self.encoder.state.sequence
         return count
+
+    cdef bint due_at(self, uint64_t now_ns) except -1:
+        cdef uint64_t at_ns
+        if self.book is not None:
+            at_ns = next_expiry(self.book.core)
+        else:
+            at_ns = self.engine.next_expiry
+        return at_ns != 0 and (at_ns <= now_ns or at_ns <= self.time_ns)
+
+    def expiry_due(self):
+        if not self.due_at(<uint64_t>-1):   # nothing is to end: the clock need not be asked
+            return False
+        return bool(self.due_at(self.now_ns()))
 
     def decide(self, command):
         cdef Py_buffer view

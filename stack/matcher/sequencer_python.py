@@ -41,6 +41,11 @@ class Sequencer:
         self.unacknowledged = 0  # commands that wait for the disk, of all groups
         self.group = Group()  # the open one
 
+    def expiry_due(self) -> bool:
+        """Whether an order's time has come that the engine holds."""
+        at_ns = self.engine.next_expiry
+        return at_ns != 0 and at_ns <= max(self.time_ns, self.clock())
+
     def decide(self, command: bytes) -> bytes:
         """The command's events. There is room for its record."""
         group = self.group

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+CLOCK_S = 0.05  # how late an order that ends by the clock may go where nothing else comes
 DRAIN_S = 2.0  # how long clients get to read their last replies
 
 
@@ -86,6 +87,7 @@ class Service:
         if settings.order_socket is not None:
             self._door = await self._open_door(partition, listeners.get("orders"), settings.order_socket)
         self._every(LOOK_S, partition.room.look)
+        self._every(CLOCK_S, partition.look_at_clock)
         if partition.latency.measures:
             self._every(JUDGE_S, lambda: partition.latency.judge(time.monotonic()))
         if settings.metrics_enabled:

@@ -1,7 +1,7 @@
 # What a command from outside must look like before the engine sees it, for C. session_commands.py is the specification.
 from libc.stdint cimport uint32_t, uint8_t
 
-from engine.layout cimport CANCEL, MASS_CANCEL, NEW, REPLACE, TEXT_BYTES, Command
+from engine.layout cimport CANCEL, GTT, MASS_CANCEL, NEW, REPLACE, TEXT_BYTES, Command
 
 cdef enum:
     ID_MAX = 36
@@ -37,7 +37,7 @@ cdef inline int look_at(const Command* command, uint32_t own, bint operator, uin
     """TAKEN with the account it is for, or the outcome."""
     cdef uint8_t kind = command.kind
     cdef uint8_t shape = command.side | command.type | command.tif | command.flags
-    if command.spare or command.extra:
+    if command.spare or command.extra and not (kind == NEW and command.tif == GTT):
         return INVALID
     if kind == NEW:
         if command.target or not text_is_good(command):

@@ -13,10 +13,11 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from engine.records import COMMAND, CommandKind
+from engine.records import COMMAND, CommandKind, TimeInForce
 from stack.wire.frames import Outcome
 
 _ID = re.compile(rb"[A-Za-z0-9_.:-]{1,36}")
+_GTT = int(TimeInForce.GTT)
 _NO_TEXT = bytes(44)
 _ACCOUNT = slice(8, 12)
 _NEW, _CANCEL = int(CommandKind.NEW), int(CommandKind.CANCEL)
@@ -35,7 +36,7 @@ def checked(command: bytes, rights: Rights) -> bytes | Outcome:
     )
     unused: tuple[int, ...]
     if kind == _NEW:
-        unused = (spare, target, extra)
+        unused = (spare, target, 0 if tif == _GTT else extra)
     elif kind == _CANCEL:
         unused = (side, type_, tif, flags, length, spare, symbol, price, quantity, extra)
     elif kind == _REPLACE:

@@ -6,8 +6,8 @@ self_trade     which order goes where it would meet one of its own account: canc
                cancel_both; null: they trade
 price          null for a market order; after a replace the new one
 average_price  of all fills; rounded half up to eight digits more than the tick has; null without fills
-status         open, partially_filled (and still open), filled, cancelled (whatever was filled before), rejected;
-               `expired` is reserved for times in force that end by the clock
+expires_ns     when it ends by the clock: of DAY the end of its UTC day, of GTT what it said; null for others
+status         open, partially_filled (and still open), filled, cancelled or expired (whatever was filled before), rejected
 reason         why it was cancelled or rejected, the name in `engine.records.Reason` in lower case; else null
 trade_id       "<partition>-<number of the match>", the same for maker and taker
 """
@@ -36,7 +36,7 @@ from stack.wire.tables import Tables
 
 SIDES = {"buy": Side.BUY, "sell": Side.SELL}
 TYPES = {"limit": OrderType.LIMIT, "market": OrderType.MARKET}
-TIMES_IN_FORCE = {"GTC": TimeInForce.GTC, "IOC": TimeInForce.IOC, "FOK": TimeInForce.FOK}
+TIMES_IN_FORCE = {one.name: one for one in TimeInForce}
 SELF_TRADE = {"cancel_newest": CANCEL_NEWEST, "cancel_oldest": CANCEL_OLDEST, "cancel_both": SELF_TRADE_FLAGS}
 _SIDE_NAMES = {int(value): name for name, value in SIDES.items()}
 _TYPE_NAMES = {int(value): name for name, value in TYPES.items()}
@@ -87,7 +87,7 @@ def fold(events: Sequence[Event], partition: int, tables: Tables) -> dict[str, A
     if refused:
         status = "rejected"
     elif cancelled:
-        status = "cancelled"
+        status = "expired" if reason == Reason.EXPIRED else "cancelled"
     elif leaves == 0:
         status = "filled"
     else:
@@ -102,6 +102,7 @@ def fold(events: Sequence[Event], partition: int, tables: Tables) -> dict[str, A
         "time_in_force": _TIF_NAMES.get(first.tif, ""),
         "post_only": bool(first.flags & POST_ONLY),
         "self_trade": _SELF_TRADE_NAMES.get(first.flags & SELF_TRADE_FLAGS),
+        "expires_ns": first.trade if first.trade and not refused else None,
         "price": None if first.type == OrderType.MARKET else _price(listed, price),
         "quantity": _quantity(listed, quantity),
         "filled_quantity": _quantity(listed, filled),

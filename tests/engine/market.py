@@ -29,6 +29,7 @@ class Market:
             implementation, max_live_orders=max_live_orders, client_ids_max=client_ids_max
         )
         self.encoder = Encoder(1, 0, CHAIN_START)
+        self.time_ns = 1000  # of the last record; each is one later than the one before
         self.events: list[Event] = []
         self.define(1)
         for account, name in ((ANA, b"ana"), (BEN, b"ben")):
@@ -36,7 +37,8 @@ class Market:
 
     def do(self, command: Command | bytes) -> list[Event]:
         packed = command if isinstance(command, bytes) else command.pack()
-        encoded = self.engine.apply(self.encoder.append(packed, 1000 + self.encoder.sequence))
+        self.time_ns += 1
+        encoded = self.engine.apply(self.encoder.append(packed, self.time_ns))
         events = unpack_events(encoded)
         self.events += events
         return events
@@ -56,13 +58,16 @@ class Market:
         account: int = ANA,
         symbol: int = 1,
         text: bytes | None = None,
+        extra: int = 0,
     ) -> list[Event]:
         """A limit order; without a price a market order, which cannot rest."""
         type_ = OrderType.LIMIT if price else OrderType.MARKET
         if not price and tif == TimeInForce.GTC:
             tif = TimeInForce.IOC
         text = b"c-%d" % (self.encoder.sequence + 1) if text is None else text
-        return self.do(Command(CommandKind.NEW, side, type_, tif, flags, account, symbol, price, quantity, text=text))
+        return self.do(
+            Command(CommandKind.NEW, side, type_, tif, flags, account, symbol, price, quantity, 0, extra, text)
+        )
 
     def rest(self, side: int, quantity: int, price: int, **more: object) -> int:
         """Puts an order into the book and returns its name."""

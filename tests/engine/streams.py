@@ -65,6 +65,8 @@ class Regime(NamedTuple):
     client_ids_max: int = 1 << 12
     apart: bool = False  # bids below the middle, offers above
     rules: int = 1  # adopted at the beginning
+    clock: int = 1  # nanoseconds from one record to the next
+    timed: float = 0.0  # share of resting orders that end by the clock
     self_trade: float = 0.0  # share of orders that do not trade with their own account
 
 
@@ -85,6 +87,10 @@ REGIMES = {
     "self-trade": Regime(near, accounts=2, rules=2, self_trade=0.6),
     "self-trade far": Regime(far, accounts=2, rules=2, self_trade=0.9, garbage=0.05),
     "self-trade deep": Regime(wide, rules=2, commands=6000, mix=(80, 10, 10), self_trade=0.4, quantity_max=4000),
+    "by the clock": Regime(near, rules=3, clock=180 * 10**9, timed=0.5, self_trade=0.1, garbage=0.05),
+    "by the clock, one after the other": Regime(
+        wide, rules=3, clock=7, timed=0.95, apart=True, mix=(60, 20, 20), rare=0.01
+    ),
     "deep": Regime(lambda r: MID + r.randrange(-40, 41) * 9, commands=12_000, mix=(85, 10, 5), apart=True, rare=0.0),
 }
 
@@ -114,6 +120,9 @@ def commands(regime: Regime, seed: int) -> Iterator[Command | bytes]:
         command = ordinary(r, regime, sequence, sent)
         if command.kind == CommandKind.NEW:
             sent.append((sequence, command.account))
+        if regime.timed and r.random() < 0.04:
+            sequence += 1
+            yield Command(CommandKind.EXPIRE)
         yield spoilt(r, command) if r.random() < regime.garbage else command
 
 
@@ -139,6 +148,10 @@ def ordinary(r: random.Random, regime: Regime, sequence: int, sent: list[tuple[i
     flags = POST_ONLY if tif == TimeInForce.GTC and r.random() < 0.1 else 0
     if regime.self_trade and r.random() < regime.self_trade:
         flags |= r.choice((CANCEL_NEWEST, CANCEL_OLDEST, CANCEL_NEWEST | CANCEL_OLDEST))
+    extra = 0
+    if regime.timed and tif == TimeInForce.GTC and r.random() < regime.timed:
+        tif = r.choice((TimeInForce.DAY, TimeInForce.GTT, TimeInForce.GTT))
+        extra = time_ns(sequence + r.choice((-1, 0, 1, 1, *(r.randrange(1, 300) for _ in range(9)))), regime.clock)
     return Command(
         kind,
         side,
@@ -149,6 +162,7 @@ def ordinary(r: random.Random, regime: Regime, sequence: int, sent: list[tuple[i
         r.randrange(1, regime.symbols + 1),
         0 if market else price,
         quantity,
+        extra=extra,
         text=b"" if r.random() < 0.05 else b"order-%d" % number,
     )
 
@@ -191,11 +205,16 @@ def spoilt(r: random.Random, command: Command) -> bytes:
     return bytes(packed)
 
 
-def records(stream: Iterator[Command | bytes], batch: int = 256) -> Iterator[bytes]:
+def time_ns(sequence: int, clock: int) -> int:
+    """Of the record."""
+    return 1_000_000 + (sequence - 1) * clock
+
+
+def records(stream: Iterator[Command | bytes], batch: int = 256, clock: int = 1) -> Iterator[bytes]:
     """The journal records of a stream, in pieces of `batch`."""
     encoder = Encoder(1, 0, CHAIN_START)
     for command in stream:
-        encoder.append(command if isinstance(command, bytes) else command.pack(), 1_000_000 + encoder.sequence)
+        encoder.append(command if isinstance(command, bytes) else command.pack(), time_ns(encoder.sequence + 1, clock))
         if encoder.sequence % batch == 0:
             yield encoder.take()
     yield encoder.take()

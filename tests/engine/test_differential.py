@@ -27,7 +27,7 @@ def test_same_events_and_state_on_random_streams(name: str, seed: int) -> None:
     sizes = {"max_live_orders": regime.max_live_orders, "client_ids_max": regime.client_ids_max}
     compiled, reference = engine.create("cython", **sizes), engine.create("python", **sizes)
     stream = list(streams.commands(regime, seed))
-    for piece in streams.records(iter(stream), batch=(1, 37, 600)[seed]):
+    for piece in streams.records(iter(stream), (1, 37, 600)[seed], regime.clock):
         before = reference.sequence
         got, due = compiled.apply(piece), reference.apply(piece)
         where = f"regime {name!r}, seed {seed}, commands {before + 1} to {before + len(piece) // RECORD_BYTES}"
@@ -46,7 +46,7 @@ def test_same_events_and_state_on_random_streams(name: str, seed: int) -> None:
     assert compiled.live_orders(limit=1 << 30) == reference.live_orders(limit=1 << 30)
     for order in reference.live_orders(limit=30):
         assert compiled.last_event(order) == reference.last_event(order)
-    counters = ("sequence", "events", "trades", "live", "halted", "client_ids")
+    counters = ("sequence", "events", "trades", "live", "halted", "client_ids", "rules", "next_expiry")
     assert [getattr(compiled, one) for one in counters] == [getattr(reference, one) for one in counters]
 
 
@@ -58,7 +58,7 @@ def test_streams_reach_every_reason_and_kind() -> None:
     for regime in streams.REGIMES.values():
         sizes = {"max_live_orders": regime.max_live_orders, "client_ids_max": regime.client_ids_max}
         compiled = engine.create("cython", **sizes)
-        for piece in streams.records(streams.commands(regime, 0), batch=4096):
+        for piece in streams.records(streams.commands(regime, 0), 4096, regime.clock):
             for event in unpack_events(compiled.apply(piece)):
                 kinds.add(event.kind)
                 reasons.add(event.reason)

@@ -87,7 +87,15 @@ def test_no_enum_of_c_is_unknown_to_python() -> None:
 def test_constants_are_the_same() -> None:
     for name in FLAGS:
         assert c_enums()[name] == getattr(records, name)
-    for name in ("TEXT_BYTES", "RECORD_COMMAND_OFFSET", "RULES_VERSION", "PRICE_TICKS_MAX", "QUANTITY_LOTS_MAX"):
+    for name in (
+        "TEXT_BYTES",
+        "RECORD_COMMAND_OFFSET",
+        "RULES_VERSION",
+        "DAY_NS",
+        "EXPIRES_NS_MAX",
+        "PRICE_TICKS_MAX",
+        "QUANTITY_LOTS_MAX",
+    ):
         assert defined(RECORDS_H, name) == getattr(records, name)
     assert defined(RECORDS_H, "RECORD_CHECKED_OFFSET") == scan.CHECKED_FROM
     assert defined(RECORDS_H, "SCALE_MAX") == reference.SCALE_MAX

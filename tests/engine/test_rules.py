@@ -87,6 +87,8 @@ def test_rules_that_are_none_or_in_force_are_not_adopted(market: Market, version
         ({"flags": CANCEL_NEWEST}, 2),
         ({"flags": CANCEL_OLDEST | 1}, 2),
         ({"kind": CommandKind.CANCEL, "flags": CANCEL_NEWEST}, 1),
+        ({"tif": TimeInForce.DAY}, 3),
+        ({"tif": TimeInForce.GTT, "extra": 1 << 62, "flags": CANCEL_NEWEST}, 3),
         ({"flags": 128}, 1),  # of no rules: refused under all
     ],
 )
@@ -95,6 +97,7 @@ def test_a_command_needs_the_oldest_rules_that_take_it(market: Market, change: d
     assert rules_needed(command.pack()) == needed
     assert refusal(market.do(command._replace(quantity=0)))
     for rules in range(2, needed + 1):
+        assert refusal(market.do(command)) == Reason.BAD_FIELD
         market.do(Command(CommandKind.ADOPT_RULES, quantity=rules))
     if command.kind == CommandKind.NEW and command.flags != 128:
         assert kinds(market.do(command)) == [EventKind.ACCEPTED]

@@ -18,7 +18,7 @@ from tests.engine import streams
 
 pytestmark = pytest.mark.skipif(bool(engine.implementations()["cython"]), reason="the compiled engine is not built")
 
-CORE, INSTRUMENTS, ACCOUNTS, ORDERS, LEVELS, IDS = range(1, 7)
+CORE, INSTRUMENTS, ACCOUNTS, ORDERS, LEVELS, IDS, EXPIRIES = range(1, 8)
 Pieces = list[tuple[int, bytes]]
 
 
@@ -43,6 +43,7 @@ NAMES = [
     "book full",
     "more ids than planned",
     "garbage",
+    "by the clock",
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -41,6 +42,30 @@ def test_without_a_price_it_is_a_market_order(door: Door, hftctl_: Hftctl) -> No
     sent = door.asked[0][2]
     assert (sent["type"], sent["time_in_force"], sent["side"], "price" in sent) == ("market", "IOC", "sell", False)
     assert sent["client_order_id"].startswith("cli-")
+
+
+@pytest.mark.parametrize(
+    ("when", "due_ns"),
+    [
+        ("2030-01-31T16:00:00Z", 1_896_105_600 * 10**9),
+        ("2030-01-31T17:00:00.000001+01:00", 1_896_105_600 * 10**9 + 1000),
+    ],
+)
+def test_self_trade_and_expiry_are_said_as_the_door_takes_them(
+    door: Door, hftctl_: Hftctl, when: str, due_ns: int
+) -> None:
+    hftctl_(*PLACE, "--yes", "--expires", when, "--self-trade", "both")
+    sent = door.asked[0][2]
+    assert (sent["time_in_force"], sent["expires_ns"], sent["self_trade"]) == ("GTT", due_ns, "cancel_both")
+    hftctl_(*PLACE, "--yes", "--tif", "gtt", "--expires", "90s")
+    assert 60 * 10**9 < door.asked[1][2]["expires_ns"] - time.time_ns() <= 90 * 10**9
+
+
+@pytest.mark.parametrize("when", ["tomorrow", "2030-01-31T16:00:00", ""])
+def test_a_time_that_is_none_is_told_before_anything_is_sent(door: Door, hftctl_: Hftctl, when: str) -> None:
+    ended = hftctl_(*PLACE, "--yes", "--expires", when)
+    assert (ended.code, door.asked) == (2, [])
+    assert f"--expires '{when}' is neither" in ended.err
 
 
 def test_nothing_is_sent_without_a_yes_or_on_a_dry_run(door: Door, hftctl_: Hftctl) -> None:

@@ -38,8 +38,8 @@ def test_by_id_postgresql_knows_the_past(client: Client) -> None:
     assert status == 200
     assert order == {
         "order_id": f"0-{past.FIRST}", "client_order_id": "past-0", "account": "alice", "symbol": "AAPL", "side": "buy",
-        "type": "limit", "time_in_force": "GTC", "post_only": False, "self_trade": None, "price": "190", "quantity": "10",
-        "filled_quantity": "10", "leaves_quantity": "0", "average_price": "189.994", "status": "filled", "reason": None,
+        "type": "limit", "time_in_force": "GTC", "post_only": False, "self_trade": None, "expires_ns": None, "price": "190",
+        "quantity": "10", "filled_quantity": "10", "leaves_quantity": "0", "average_price": "189.994", "status": "filled", "reason": None,
         "sequence": past.FIRST + 2, "created_ns": past.DAY_NS, "updated_ns": past.DAY_NS + 2,
         "fills": [
             {"trade_id": "0-1000000", "price": "190", "quantity": "4", "liquidity": "maker"},

@@ -1,11 +1,13 @@
 """POST /orders and POST /orders/batch, against a real engine."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from engine.records import DAY_NS
 from tests.stack.gateway.bad_orders import BAD
 from tests.stack.gateway.processes import NO_POSTGRES, NO_REDIS, Client, Process, engine, gateway, order
 
@@ -83,6 +85,26 @@ def test_an_order_that_meets_its_own_account(
     for one in (placed, found):
         if one["status"] == "open":
             client.call("DELETE", f"/orders/{one['order_id']}")
+
+
+def test_an_order_that_ends_by_the_clock(client: Client, new_id: NewId) -> None:
+    ends = time.time_ns() + 500_000_000
+    status, timed = client.place(
+        client_order_id=new_id(), account="bob", price="1.00", time_in_force="GTT", expires_ns=ends
+    )
+    assert (status, timed["status"], timed["time_in_force"], timed["expires_ns"]) == (201, "open", "GTT", ends)
+    _, day = client.place(client_order_id=new_id(), account="bob", price="1.00", time_in_force="DAY")
+    assert day["expires_ns"] == (day["created_ns"] // DAY_NS + 1) * DAY_NS
+    client.call("DELETE", f"/orders/{day['order_id']}")
+    deadline_s = time.monotonic() + 20
+    while (found := client.call("GET", f"/orders/{timed['order_id']}")[1])["status"] == "open":
+        assert time.monotonic() < deadline_s
+    assert (found["status"], found["reason"], found["leaves_quantity"]) == ("expired", "expired", "0")
+    assert ends <= found["updated_ns"]
+    status, error = client.call("DELETE", f"/orders/{timed['order_id']}")
+    assert (status, error["code"]) == (409, "order_closed")
+    status, error = client.place(client_order_id=new_id(), account="bob", time_in_force="GTT", expires_ns=ends)
+    assert (status, error["code"], error["field"]) == (422, "bad_value", "expires_ns")
 
 
 def test_post_only_that_would_cross_is_422_and_its_id_stays_free(client: Client, new_id: NewId) -> None:

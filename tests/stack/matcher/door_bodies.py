@@ -55,18 +55,29 @@ def document(chance: random.Random) -> dict[str, str]:
         "type": '"market"' if market else '"limit"',
         "price": number(chance, tick),
         "quantity": number(chance, lot),
-        "time_in_force": json.dumps(chance.choice(["IOC", "FOK"] if market else ["GTC", "GTC", "IOC", "FOK"])),
+        "time_in_force": json.dumps(
+            chance.choice(["IOC", "FOK"] if market else ["GTC", "GTC", "IOC", "FOK", "DAY", "GTT", "GTT"])
+        ),
+        "expires_ns": chance.choice(
+            ["1796000000000000000", str((1 << 63) - 1), str(chance.randrange(1, 1 << 63)), "7"]
+        ),
         "post_only": chance.choice(["true", "false", "false", "false"]),
         "self_trade": chance.choice(['"cancel_newest"', '"cancel_oldest"', '"cancel_both"', "null"]),
     }
     for name in ("price", "quantity"):
         if chance.random() < 0.7:
             members[name] = f'"{members[name]}"'
+    by_the_clock = members["time_in_force"] == '"GTT"'
+    if chance.random() < 0.03:
+        members["expires_ns"] = chance.choice(
+            ["0", "-1", "01", "1.0", "1e3", '"9"', "true", str(1 << 63), "9" * 20, str(1 << 64)]
+        )
     for name, likely in (
         ("account", 0.1),
-        ("time_in_force", 0.3),
+        ("time_in_force", 0.05 if by_the_clock else 0.3),
         ("post_only", 0.6),
         ("self_trade", 0.6),
+        ("expires_ns", 0.05 if by_the_clock else 0.995),
         ("price", 0.9 if market else 0.02),
     ):
         if chance.random() < likely:

@@ -18,6 +18,7 @@ from engine.records import (
     EVENT_BYTES,
     Command,
     CommandKind,
+    Reason,
     Side,
     TimeInForce,
     unpack_events,
@@ -32,6 +33,7 @@ from tests.stack.matcher.engines import IMPLEMENTATIONS, cancel, new, submit, wi
 packed = pytest.importorskip("stack.matcher.packed", reason="nothing is compiled here")
 
 Told = dict[int, tuple[str, bytes]]  # by token: outcome, events
+TURN_NS = 50_000_000
 ALONE = (CommandKind.HALT, CommandKind.RESUME, CommandKind.MASS_CANCEL)
 
 
@@ -69,16 +71,16 @@ def turns(seed: int) -> list[list[bytes]]:
     random_ = random.Random(seed)
     orders: list[bytes] = []
 
-    def one() -> bytes:
+    def one(turn: int) -> bytes:
         at = random_.random()
         if at < 0.10 and orders:
             return random_.choice(orders)
         if at < 0.70:
-            orders.append(order())
+            orders.append(order(turn))
             return orders[-1]
         return other(at)
 
-    def order() -> bytes:
+    def order(turn: int) -> bytes:
         return new(
             f"id{random_.randrange(300)}",
             random_.choice([Side.BUY, Side.SELL]),
@@ -86,7 +88,8 @@ def turns(seed: int) -> list[list[bytes]]:
             quantity=random_.choice([0, 1, 2, 3, 5, 8]),
             account=random_.choice([1, 1, 2, 3]),
             symbol=random_.choice([1, 1, 2, 9]),
-            tif=random_.choice([TimeInForce.GTC, TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK]),
+            tif=random_.choice([*[TimeInForce.GTC] * 2, *TimeInForce, *[TimeInForce.GTT] * 2]),
+            extra=max(1, (turn + random_.randrange(-1, 3)) * TURN_NS + 1),
             flags=random_.choice(
                 [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, CANCEL_NEWEST, CANCEL_OLDEST, CANCEL_NEWEST | CANCEL_OLDEST]
             ),
@@ -103,7 +106,7 @@ def turns(seed: int) -> list[list[bytes]]:
             ).pack()  # fmt: skip
         return Command(random_.choice(ALONE), account=random_.choice([0, 1]), text=b"why").pack()
 
-    return [[one() for _ in range(random_.choice([1, 2, 9, 40, 75]))] for _ in range(24)]
+    return [[one(turn) for _ in range(random_.choice([1, 2, 9, 40, 75]))] for turn in range(1, 25)]
 
 
 async def feed(partition: Partition, arrivals: list[list[bytes]], *, batches: bool) -> Told:
@@ -115,7 +118,7 @@ async def feed(partition: Partition, arrivals: list[list[bytes]], *, batches: bo
     listener, token = Listener(), 0
     listener.tokens = {}
     for arrived in arrivals:
-        clock[0] += 50_000_000
+        clock[0] += TURN_NS
         together: list[bytes] = []
         for command in [*arrived, b""]:
             if batches and command and command[0] not in ALONE:
@@ -139,6 +142,12 @@ def written(folder: Path) -> dict[str, bytes]:
     files = {path.name: path.read_bytes()[HEADER_BYTES:] for path in sorted((folder / "journal").glob("*.journal"))}
     files |= {path.name: path.read_bytes() for path in sorted((folder / "events").iterdir())}
     return {name: data for name, data in files.items() if any(data)}
+
+
+def reasons(files: dict[str, bytes]) -> set[int]:
+    """Of all events that were logged."""
+    logged = b"".join(data.rstrip(b"\0") for name, data in files.items() if name.endswith(".events"))
+    return {one.reason for one in unpack_events(logged.ljust(-(-len(logged) // EVENT_BYTES) * EVENT_BYTES, b"\0"))}
 
 
 def both(
@@ -202,6 +211,7 @@ def test_batches_give_the_same_bytes_and_replies(
     settings: EngineSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str, limits: dict[str, int]
 ) -> None:
     specification, compiled = both(replace(settings, **limits), tmp_path, monkeypatch, engine, seed=len(limits) + 7)
+    assert limits or reasons(specification[1]) >= {Reason.EXPIRED, Reason.SELF_TRADE, Reason.BAD_EXPIRY}
     outcomes = {outcome for outcome, _ in specification[0].values()}
     assert {"DONE", "REPEAT", "CONFLICT"} <= outcomes
     assert ("BUSY" in outcomes) == ("max_unacknowledged" in limits or "max_orders_per_second" in limits)

@@ -168,7 +168,7 @@ def trading(peer: EnginePeer, seed: int, commands: int, prefix: str = "o") -> No
     live: list[int] = []
 
     def place(number: int) -> Command:
-        tif = rng.choice([TimeInForce.GTC] * 4 + [TimeInForce.IOC, TimeInForce.FOK])
+        tif = rng.choice([TimeInForce.GTC] * 4 + [TimeInForce.IOC, TimeInForce.FOK, TimeInForce.DAY, TimeInForce.GTT])
         price, type_ = rng.randint(95, 105), OrderType.LIMIT
         if tif == TimeInForce.IOC and rng.random() < 0.3:
             price, type_ = 0, OrderType.MARKET
@@ -176,6 +176,7 @@ def trading(peer: EnginePeer, seed: int, commands: int, prefix: str = "o") -> No
         return new(
             f"{prefix}-{number}", rng.choice(list(Side)), price, rng.randint(1, 20),
             type=type_, tif=tif, account=rng.randint(1, 2), symbol=rng.randint(1, 2), flags=flags,
+            extra=peer.time_ns + rng.randint(3_000, 200_000) if tif == TimeInForce.GTT else 0,
         )  # fmt: skip
 
     kinds: dict[float, Callable[[int], Command]] = {
@@ -184,6 +185,7 @@ def trading(peer: EnginePeer, seed: int, commands: int, prefix: str = "o") -> No
             CommandKind.REPLACE, price=rng.randint(95, 105), quantity=rng.randint(1, 30), account=rng.randint(1, 2),
             target=live[rng.randrange(len(live))], text=f"r-{prefix}-{n}".encode(),
         ),
+        0.252: lambda n: Command(CommandKind.EXPIRE),
         0.26: lambda n: Command(CommandKind.MASS_CANCEL, account=rng.randint(1, 2)),
     }  # fmt: skip
     for number in range(commands):

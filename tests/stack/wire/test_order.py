@@ -23,7 +23,7 @@ ACCEPTED = event(EventKind.ACCEPTED, 7, quantity=5000, leaves=5000, text=b"mine"
 def test_an_accepted_order_is_open_with_every_field() -> None:
     assert fold([ACCEPTED], 0, TABLES) == {
         "order_id": "0-7", "client_order_id": "mine", "account": "alice", "symbol": "AAPL", "side": "buy",
-        "type": "limit", "time_in_force": "GTC", "post_only": True, "self_trade": None, "price": "100", "quantity": "5",
+        "type": "limit", "time_in_force": "GTC", "post_only": True, "self_trade": None, "expires_ns": None, "price": "100", "quantity": "5",
         "filled_quantity": "0", "leaves_quantity": "5", "average_price": None, "status": "open", "reason": None,
         "sequence": 7, "created_ns": 70, "updated_ns": 70, "fills": [],
     }  # fmt: skip
