@@ -63,9 +63,14 @@ def _container(
     waiting = state.get("waiting", {})
     reason, said = waiting.get("reason", ""), waiting.get("message", "")
     if reason in IMAGE:
-        why = _event(events, name, ("Failed",)) or said or reason
+        # Of the events that say so the one with the reason; the others only say that there is one.
+        why = (
+            _event([one for one in events if "ull image" in one.get("message", "")], name, ("Failed",))
+            or said
+            or reason
+        )
         # Asked once, a registry may have been busy; the kubelet says BackOff when it has asked again.
-        final = reason != "ErrImagePull" or _definite(why)
+        final = reason != "ErrImagePull" or not _passing(why)
         answer = Answer.FAILED if final else Answer.WAITING
         yield Readiness(answer, f"{subject}: its image {one['image']} cannot be had: {why}")
     elif reason in FOR_GOOD:
@@ -117,8 +122,8 @@ def _probed(subject: str, said: str) -> str:
     return sentence if sentence.startswith(subject) else f"{subject} is not ready: {sentence}"
 
 
-def _definite(said: str) -> bool:
-    return any(word in said for word in ("not found", "NotFound", "does not exist", "unauthorized", "denied"))
+def _passing(said: str) -> bool:
+    return any(word in said.lower() for word in ("timeout", "connection re", "too many requests", "eof", "unavailable"))
 
 
 def _refused(events: Sequence[Mapping[str, Any]]) -> str:

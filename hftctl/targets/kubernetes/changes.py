@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from hftctl.errors import Failed
-from hftctl.plan.change import Spec
+from hftctl.plan.change import Spec, State
 from hftctl.targets.kubernetes import components, lease, names, readiness, standing
 from hftctl.targets.kubernetes.api import Api, Object
 
@@ -92,12 +92,13 @@ class Changes:
                 self._delete(there)
                 self._wait_gone(kind, subject, there["metadata"]["uid"])
 
-    def prune(self) -> None:
-        """What no subject has any more: settings of releases before. Never a volume, a secret or a workload."""
+    def prune(self, wanted: State) -> None:
+        """What nobody has any more and nobody `wanted`: settings of releases before. Never a volume, a secret or a workload."""
         seen = standing.Standing(self._api, self._deployment)
         kept = {
             (one["kind"], one["metadata"]["name"])
-            for subject, spec in seen.specs().items()
+            for state in (seen.specs(), wanted)
+            for subject, spec in state.items()
             for one in components.rendered(subject, spec, self._deployment)
         }
         ours = [

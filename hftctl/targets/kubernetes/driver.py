@@ -111,7 +111,7 @@ class KubernetesTarget:
         document = {"hash": release.hash, **release.document()}
         data = {HASH_KEY: json.dumps({"hash": release.hash}), RELEASE_KEY: history.text(document)}
         self.store.write("ConfigMap", names.RELEASE, data=data)
-        self.changes.prune()
+        self.changes.prune(self.desired(release))
 
     def _make_namespace(self, overlay: str) -> None:
         """Before everything else: records and the lock are in it, too."""

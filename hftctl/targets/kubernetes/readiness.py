@@ -16,8 +16,9 @@ SHOWN_LINES = 3
 
 def of(api: Api, deployment: str, subject: str, work: Object) -> Readiness:
     counted = {"Job": job, "StatefulSet": stateful_set}.get(work["kind"], deployment_)(subject, work)
-    if counted.answer is not Answer.WAITING:
-        return counted
+    unseen = work.get("status", {}).get("observedGeneration", 0) < work["metadata"].get("generation", 0)
+    if counted.answer is not Answer.WAITING or (unseen and work["kind"] != "Job"):
+        return counted  # what its pods say is of the template before
     namespace = names.namespace(deployment)
     pods = newest(work, api.list("Pod", namespace, names.selector(deployment, subject)))
     if all(is_ready(pod) for pod in pods) and pods:

@@ -98,7 +98,11 @@ def judge(one, *events, said=""):
 
 def test_an_image_that_nobody_has_fails_at_once_and_is_named():
     waiting = {"state": {"waiting": {"reason": "ErrImagePull", "message": "pull failed"}}}
-    answer = judge(pod(waiting), event("Failed", 'failed to pull image "hftctl/stack:none": not found'))
+    events = [
+        event("Failed", 'Failed to pull image "hftctl/stack:none": not found', seconds=2),
+        event("Failed", "Error: ErrImagePull"),
+    ]
+    answer = judge(pod(waiting), *events)
     assert answer.answer is Answer.FAILED
     assert "hftctl/stack:none" in answer.message
     assert "not found" in answer.message
