@@ -100,6 +100,18 @@ class Containers:
         with saying(f"start {subject}"):
             self.api.start(one)
 
+    def start_again(self, one: Found) -> None:
+        """One that `rest` stopped, or somebody else."""
+        with saying(f"start {one.subject}"):
+            self.api.update_container(one.id, restart_policy=one.spec["container"]["HostConfig"].get("RestartPolicy"))
+            self.api.start(one.id)
+
+    def rest(self, one: str, subject: str) -> None:
+        """Stop it until we start it again: no restart of Docker does."""
+        self.stop(one, subject)
+        with saying(f"keep {subject} stopped"):
+            self.api.update_container(one, restart_policy={"Name": "no"})
+
     def stop(self, one: str, subject: str) -> None:
         """By its own signal and with its own time; a paused one has to go on to be able to end."""
         with saying(f"stop {subject}"):

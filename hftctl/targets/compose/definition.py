@@ -72,7 +72,9 @@ def template(service: str) -> dict[str, Any]:
             case "read_only":
                 host["ReadonlyRootfs"] = value
             case "restart":
-                host["RestartPolicy"] = {"Name": value}
+                # A dockerd that died and is started again ends what outlived it, and takes that for stopped by hand. What hftctl
+                # stops it keeps stopped itself (`Containers.rest`).
+                host["RestartPolicy"] = {"Name": "always" if value == "unless-stopped" else value}
             case "logging":
                 host["LogConfig"] = {"Type": value["driver"], "Config": value["options"]}
             case "tmpfs":

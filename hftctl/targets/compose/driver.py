@@ -39,7 +39,7 @@ from hftctl.targets.compose import (
     standing,
     surroundings,
 )
-from hftctl.targets.compose.containers import STARTED, Containers, Found
+from hftctl.targets.compose.containers import Containers, Found
 from hftctl.targets.compose.keeper import no_image
 from hftctl.targets.compose.replacement import Replacement
 from hftctl.targets.compose.store import Store, StoredJournal
@@ -181,7 +181,7 @@ class ComposeTarget:
 
     def reload_nginx(self) -> None:
         """From inside: Docker takes a container that it sent any signal for one that was stopped by hand (HasBeenManuallyStopped in
-        moby's daemon/kill.go), and would not start it again after a restart of its own."""
+        moby's daemon/kill.go), and with `unless-stopped`, which older ones have, would not start it again after a restart of its own."""
         code, said = self.containers.run_in(self.containers.serving()["nginx"].id, NGINX_RELOAD)
         if code:
             raise Failed(f"nginx did not load its new configuration: {said}")
@@ -312,8 +312,7 @@ class ComposeTarget:
             if one.id not in {kept.id for kept in serving.values()}:
                 self.containers.take_away(one.id)
         for subject in reversed(components.order(serving)):
-            if serving[subject].state in STARTED:
-                self.containers.stop(serving[subject].id, subject)
+            self.containers.rest(serving[subject].id, subject)
 
     def remove(self, *, data: bool) -> None:
         removal.remove(self.api, self.containers, self.store, self.deployment, data=data)

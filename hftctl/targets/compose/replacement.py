@@ -86,7 +86,7 @@ class Replacement:
         if one.state == "paused":
             self._containers.api.unpause(one.id)
         if one.state not in STARTED:
-            self._containers.start(one.id, one.subject)
+            self._containers.start_again(one)
 
     def _start_first(self, subject: str, spec: Spec, serving: Found, begun: Found | None) -> None:
         name = names.container(self._deployment, subject)

@@ -239,5 +239,8 @@ def test_stop_keeps_everything_and_start_brings_it_back(scene, first):
     before = scene.hftctl("status", "-p", "stack")["partitions"][0]["engine"]["sequence"]
     scene.hftctl("stop", "-p", "stack", "--yes")
     assert scene.hftctl("status", "-p", "stack")["state"] == "stopped"
+    # A restart of Docker would start what restarts always.
+    assert scene.inspect("engine-0")["HostConfig"]["RestartPolicy"]["Name"] == "no"
     scene.hftctl("start", "-p", "stack", "--yes")
+    assert scene.inspect("engine-0")["HostConfig"]["RestartPolicy"]["Name"] == "always"
     assert scene.hftctl("status", "-p", "stack")["partitions"][0]["engine"]["sequence"] >= before

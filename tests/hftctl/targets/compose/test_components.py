@@ -51,6 +51,12 @@ def test_every_container_is_hardened():
         assert "Env" not in body, "settings are files, and so are secrets"
 
 
+def test_what_docker_itself_ended_is_started_again_and_a_job_is_not():
+    policies = {subject: body["HostConfig"]["RestartPolicy"]["Name"] for subject, body in bodies(gateways=1).items()}
+    assert policies.pop("schema-0") == "no"
+    assert set(policies.values()) == {"always"}
+
+
 def test_networks_part_the_door_from_the_data_and_the_engine_has_none():
     networks = {subject: body["HostConfig"]["NetworkMode"] for subject, body in bodies().items()}
     assert networks["nginx"] == "hftctl-compose-edge"
