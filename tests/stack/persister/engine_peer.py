@@ -56,7 +56,6 @@ class EnginePeer:
         self._writers: set[asyncio.StreamWriter] = set()
         self._changed = asyncio.Event()
         self.apply(*[instrument.pack() for instrument in INSTRUMENTS])
-        self.apply(Command(CommandKind.ADOPT_RULES, quantity=RULES_VERSION).pack())
         self.apply(*(Command(CommandKind.DEFINE_ACCOUNT, account=n, text=a).pack() for n, a in enumerate(ACCOUNTS, 1)))
         self.start()
 
@@ -162,17 +161,21 @@ def new(client_order_id: str, side: Side, price: int, quantity: int, **other) ->
     return Command(CommandKind.NEW, side=side, price=price, quantity=quantity, text=client_order_id.encode(), **fields)
 
 
-def trading(peer: EnginePeer, seed: int, commands: int, prefix: str = "o") -> None:
-    """A seeded mix of everything an order can live through."""
+def trading(peer: EnginePeer, seed: int, commands: int, prefix: str = "o", *, newer: bool = False) -> None:
+    """A seeded mix of everything an order can live through; `newer`: with what came after rules 1 as well."""
     rng = random.Random(seed)
     live: list[int] = []
+    if newer:
+        peer.apply(Command(CommandKind.ADOPT_RULES, quantity=RULES_VERSION))
+
+    timed = [TimeInForce.DAY, TimeInForce.GTT] if newer else []
 
     def place(number: int) -> Command:
-        tif = rng.choice([TimeInForce.GTC] * 4 + [TimeInForce.IOC, TimeInForce.FOK, TimeInForce.DAY, TimeInForce.GTT])
+        tif = rng.choice([TimeInForce.GTC] * 4 + [TimeInForce.IOC, TimeInForce.FOK, *timed])
         price, type_ = rng.randint(95, 105), OrderType.LIMIT
         if tif == TimeInForce.IOC and rng.random() < 0.3:
             price, type_ = 0, OrderType.MARKET
-        flags = rng.choice([0, 0, 0, CANCEL_NEWEST, CANCEL_OLDEST, SELF_TRADE_FLAGS])
+        flags = rng.choice([0, 0, 0, CANCEL_NEWEST, CANCEL_OLDEST, SELF_TRADE_FLAGS]) if newer else 0
         return new(
             f"{prefix}-{number}", rng.choice(list(Side)), price, rng.randint(1, 20),
             type=type_, tif=tif, account=rng.randint(1, 2), symbol=rng.randint(1, 2), flags=flags,
@@ -185,7 +188,7 @@ def trading(peer: EnginePeer, seed: int, commands: int, prefix: str = "o") -> No
             CommandKind.REPLACE, price=rng.randint(95, 105), quantity=rng.randint(1, 30), account=rng.randint(1, 2),
             target=live[rng.randrange(len(live))], text=f"r-{prefix}-{n}".encode(),
         ),
-        0.252: lambda n: Command(CommandKind.EXPIRE),
+        **({0.252: lambda n: Command(CommandKind.EXPIRE)} if newer else {}),
         0.26: lambda n: Command(CommandKind.MASS_CANCEL, account=rng.randint(1, 2)),
     }  # fmt: skip
     for number in range(commands):

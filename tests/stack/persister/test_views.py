@@ -30,7 +30,7 @@ def _as_views_say(order: dict) -> dict:
 
 
 def test_an_order_reads_the_same_from_the_database_as_from_the_engine(persister, peer: EnginePeer, database: Postgres):
-    trading(peer, seed=11, commands=1500)
+    trading(peer, seed=11, commands=1500, newer=True)
     persister().wait_until_written(peer)
     with connect(database) as connection:
         connection.row_factory = dict_row
