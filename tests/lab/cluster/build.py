@@ -84,6 +84,7 @@ ADDONS = Recipe(
             "./coredns",
             "./kube-router",
             "github.com/yannh/kubeconform/cmd/kubeconform",
+            "github.com/zegl/kube-score/cmd/kube-score",
             "sigs.k8s.io/kwok/cmd/kwok",
             "sigs.k8s.io/metrics-server/cmd/metrics-server",
         ),

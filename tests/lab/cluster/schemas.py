@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def schemas(release: str) -> Path:
     part = folder.with_suffix(".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    definitions = json.loads(_document(release).read_text())["definitions"]
+    definitions = _document(release)["definitions"]
     strict = {name: _strict(definition) for name, definition in definitions.items()}
     strict[QUANTITY] = {"type": ["string", "number", "null"]}
     for name, definition in definitions.items():
@@ -61,13 +62,20 @@ def schemas(release: str) -> Path:
     return folder
 
 
-def _document(release: str) -> Path:
+def _document(release: str) -> dict[str, Any]:
+    """Out of the module's archive, which comes also where a newer Go would be needed to compile it."""
     go = unpacked(GO) / GO_HOME
+    module = f"k8s.io/kubernetes@v{release}"
     done = subprocess.run(
-        [go / "bin/go", "mod", "download", "-json", f"k8s.io/kubernetes@v{release}"], capture_output=True, text=True,
-        check=True, cwd="/", env={**os.environ, "GOROOT": str(go), "GOTOOLCHAIN": "local", "GOWORK": "off", "GOFLAGS": ""},
+        [go / "bin/go", "mod", "download", "-json", module], capture_output=True, text=True, check=False, cwd="/",
+        env={**os.environ, "GOROOT": str(go), "GOTOOLCHAIN": "local", "GOWORK": "off", "GOFLAGS": ""},
     )  # fmt: skip
-    return Path(json.loads(done.stdout)["Dir"]) / DOCUMENT
+    told = json.loads(done.stdout or "{}")
+    if "Zip" not in told:
+        raise RuntimeError(f"{module} did not come: {told.get('Error') or done.stderr.strip()}")
+    with zipfile.ZipFile(told["Zip"]) as archive:
+        document: dict[str, Any] = json.loads(archive.read(f"{module}/{DOCUMENT}"))
+    return document
 
 
 def _strict(schema: Any) -> Any:

@@ -21,6 +21,19 @@ kind: Pod
 metadata: {{name: {name}}}
 spec: {{containers: [{{name: a, image: "{image}", command: [sleep, "100000"]}}]}}
 """
+SPREAD = """\
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {{name: web}}
+spec:
+  selector: {{matchLabels: {{app: web}}}}
+  template:
+    metadata: {{labels: {{app: web}}}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+        - {{name: web, image: "{image}", command: [sh, -c, "mkdir /www && exec httpd -f -p 8080 -h /www"]}}
+"""
 
 
 @pytest.fixture
@@ -88,6 +101,26 @@ def test_nodes_of_kwok_take_pods_that_mean_them(ours: Cluster) -> None:
 
 def _ready(node: dict) -> bool:
     return any(one["type"] == "Ready" and one["status"] == "True" for one in node["status"].get("conditions", []))
+
+
+def test_another_machine_joins_and_pods_reach_each_other_over_both(ours: Cluster) -> None:
+    before = pids()
+    command("up", "--nodes", "2")
+    assert {key: pids()[key] for key in before} == before
+    with ours.namespace() as name:
+        ours.kubectl.apply(SPREAD.format(image=ours.busybox), "-n", name)
+        ours.kubectl("rollout", "status", "daemonset/web", "-n", name, "--timeout=60s")
+        pods = {pod["spec"]["nodeName"]: pod for pod in ours.kubectl.get("pods", "-n", name, "-l", "app=web")["items"]}
+        assert set(pods) == {"node-1", "node-2"}
+        for here, there in (("node-1", "node-2"), ("node-2", "node-1")):
+            script = f"wget -qO- -T 5 http://{pods[there]['status']['podIP']}:8080/ready"
+            ours.kubectl(
+                "exec", "-n", name, pods[there]["metadata"]["name"], "--", "sh", "-c", f"echo {there} > /www/ready"
+            )
+            said = ours.kubectl("exec", "-n", name, pods[here]["metadata"]["name"], "--", "sh", "-c", script).stdout
+            assert said.strip() == there
+            assert "kube-dns" in ours.kubectl("exec", "-n", name, pods[here]["metadata"]["name"], "--", "nslookup",
+                                              "kube-dns.kube-system.svc.cluster.local").stdout  # fmt: skip
 
 
 def test_down_leaves_nothing_and_up_makes_another(ours: Cluster) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.lab.cluster.build import RELEASE
-from tests.lab.cluster.schemas import conform
+from tests.lab.cluster.schemas import RELEASES, conform
 
 GOOD = """\
 apiVersion: apps/v1
@@ -39,3 +39,11 @@ def test_what_a_release_takes_and_what_it_does_not(was: str, becomes: str, said:
     done = conform(RELEASE.removeprefix("v"), given=GOOD.replace(was, becomes))
     assert (done.returncode == 0) == (said == ""), done.stdout + done.stderr
     assert said in done.stdout
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("release", RELEASES)
+def test_every_release_has_its_schemas(release: str) -> None:
+    done = conform(release, given=GOOD)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Valid: 1" in done.stdout
