@@ -41,7 +41,7 @@ def commands(host: Host, where: str, spec: Spec | None) -> list[list[str]]:
     if UNITS.fullmatch(where):
         return [["systemctl", "daemon-reload"]]
     if wanted := WANTED.fullmatch(where):
-        if spec is None and _populated(host, wanted[1]):
+        if spec is None and (_populated(host, wanted[1]) or not _active(wanted[1])):
             return [["systemctl", "daemon-reload"]]  # to stop a slice is to end what runs in it
         return [["systemctl", "daemon-reload"], ["systemctl", "start" if spec else "stop", wanted[1]]]
     return []
@@ -49,6 +49,11 @@ def commands(host: Host, where: str, spec: Spec | None) -> list[list[str]]:
 
 def _populated(host: Host, unit: str) -> bool:
     return unit.endswith(".slice") and "populated 1" in (host.read(f"/sys/fs/cgroup/{unit}/cgroup.events") or "")
+
+
+def _active(unit: str) -> bool:
+    """A start of the machine after a death in a revert has not even loaded it, and a stop of such a unit is an error."""
+    return run(["systemctl", "is-active", "--quiet", unit], timeout_s=TIMEOUT_S, check=False).ok
 
 
 def _words(spec: Spec | None) -> list[str]:
