@@ -17,6 +17,7 @@ from hftctl.errors import Failed, HftctlError, NotFound
 from hftctl.targets.kubernetes import names
 
 TIMEOUT_S = 20.0
+FIRST_S = 5.0  # for the first answer: a halt does not wait longer for a server that hangs
 AGAIN_S = 15.0  # of a server that has answered once
 BUSY = (429, 500, 502, 503, 504)
 PAGE = 500
@@ -191,6 +192,8 @@ class Api:
     ) -> Any:
         import urllib3
 
+        if not self.patience_s and timeout_s is not None:
+            timeout_s = min(timeout_s, FIRST_S)
         headers = {"Accept": "application/json"} | ({"Content-Type": content} if body is not None else {})
         try:
             _, url, headers, _, _ = self.client.param_serialize(
