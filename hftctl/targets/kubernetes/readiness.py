@@ -12,6 +12,7 @@ from hftctl.targets.kubernetes.api import Api, Object
 from hftctl.targets.local import log_stream
 
 SHOWN_LINES = 3
+KUBELETS_OWN = b"unable to retrieve container logs"  # in the place of a log that is gone already
 
 
 def of(api: Api, deployment: str, subject: str, work: Object) -> Readiness:
@@ -111,7 +112,8 @@ def last_words(api: Api, pod: Mapping[str, Any], container: str) -> str:
             lines = list(api.logs(meta["name"], meta["namespace"], tail=4 * SHOWN_LINES, previous=previous))
         except (HftctlError, OSError):
             continue
-        shown = [log_stream.parse(line.decode(errors="replace").partition(" ")[2])[1] for line in lines]
+        said = [line.decode(errors="replace") for line in lines if not line.startswith(KUBELETS_OWN)]
+        shown = [log_stream.parse(line.partition(" ")[2])[1] for line in said]
         kept = [one.splitlines()[-1] for one in shown if one.strip()]
         if kept:
             return " | ".join(list(dict.fromkeys(kept))[-SHOWN_LINES:])
