@@ -20,11 +20,16 @@ def main() -> int:
     parser.add_argument(
         "--keep", type=Path, help="keep the machine there after its cycle, or go on with the one that is there"
     )
+    parser.add_argument("--short", action="store_true", help="two boots: a whole cycle whose revert is cut once")
     words = parser.parse_args()
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="hftctl-tune-reboots-") as name:
         folder = words.keep or Path(name)
         folder.mkdir(exist_ok=True)
+        if words.short:
+            prepared, one = scenario.short(folder)
+            print(prepared.boots_s, prepared.brought, one)
+            return 1 if one.problem or one.isolated or one.boot_file != "written" else 0
         known = folder / "prepared.json"
         prepared = scenario.read(known) if known.exists() else scenario.cycle(folder)
         scenario.write(prepared, known)
