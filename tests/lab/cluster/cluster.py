@@ -18,6 +18,7 @@ from tests.lab.cluster.layout import API, HERE, HOST_LINK, KUBECONFIG, LOCK, NOD
 from tests.lab.cluster.network import SWITCH, gone, host, start_switch
 from tests.lab.cluster.node import Node
 from tests.lab.cluster.parts import parts
+from tests.lab.cluster.process import Daemon
 from tests.lab.cluster.space import Space, checked
 
 ANSWERS_S = 90
@@ -66,7 +67,7 @@ def _start(machines: list[Node]) -> None:
             if daemon.name == "containerd":
                 _images(node)
             if daemon.name == "kube-apiserver":
-                _answers(node)
+                _answers(daemon)
     kubectl = Kubectl(KUBECONFIG)
     for node in machines:
         until(lambda node=node: not kubectl("get", "node", node.name, check=False).returncode, REGISTERED_S,  # type: ignore[misc]
@@ -75,10 +76,15 @@ def _start(machines: list[Node]) -> None:
             node.start(daemon, options)
 
 
-def _answers(node: Node) -> None:
+def _answers(server: Daemon) -> None:
     kubectl = Kubectl(KUBECONFIG)
-    until(lambda: not kubectl("get", "--raw", "/readyz", check=False).returncode, ANSWERS_S,
-          lambda: f"the API server answers at {API}\n{_log(node, 'kube-apiserver')}")  # fmt: skip
+
+    def answers() -> bool:
+        if not server.pid:
+            raise RuntimeError(f"the API server ended:\n{server.last_words()}")
+        return not kubectl("get", "--raw", "/readyz", check=False).returncode
+
+    until(answers, ANSWERS_S, lambda: f"the API server answers at {API}\n{server.last_words()}")
 
 
 def _log(node: Node, name: str) -> str:

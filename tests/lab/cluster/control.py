@@ -48,7 +48,7 @@ def _api_server() -> list[str]:
         "kubelet-client-key": pki.key("kubelet-client"),
         "kubelet-preferred-address-types": "InternalIP",
         "service-account-issuer": ISSUER,
-        "service-account-key-file": pki.FOLDER / "service-accounts.pub",
+        "service-account-key-file": pki.TOKENS_PUBLIC,
         "service-account-signing-key-file": pki.key("service-accounts"),
         "service-cluster-ip-range": SERVICES,
         "authorization-mode": "Node,RBAC",

@@ -9,6 +9,7 @@ from tests.lab.cluster.layout import API, API_SERVICE, DOMAIN, HOST_ADDRESS, KUB
 from tests.lab.cluster.space import checked
 
 FOLDER = STATE / "pki"
+TOKENS_PUBLIC = FOLDER / "service-accounts.pub"
 DAYS = "3650"
 MASTERS = "system:masters"
 CLIENTS = {  # name of a file: user and group
@@ -41,16 +42,20 @@ def kubeconfig(name: str) -> Path:
 
 
 def make() -> None:
-    """For the control plane; what is there stays."""
+    """For the control plane; what is whole stays: each has its name when it is done, and what it was made of is made anew till then."""
     FOLDER.mkdir(parents=True, exist_ok=True, mode=0o700)
     for authority in ("ca", "front-proxy-ca"):
         if not certificate(authority).exists():
             _key(authority)
+            part = FOLDER / f"{authority}.part"
             _openssl("req", "-x509", "-new", "-key", key(authority), "-subj", f"/CN=hftctl-lab-{authority}", "-days", DAYS,
-                     "-addext", "keyUsage=critical,keyCertSign,digitalSignature", "-out", certificate(authority))  # fmt: skip
-    if not key("service-accounts").exists():
+                     "-addext", "keyUsage=critical,keyCertSign,digitalSignature", "-out", part)  # fmt: skip
+            part.rename(certificate(authority))
+    if not TOKENS_PUBLIC.exists():
+        part = TOKENS_PUBLIC.with_suffix(".part")
         _openssl("genrsa", "-out", key("service-accounts"), "2048")
-        _openssl("rsa", "-in", key("service-accounts"), "-pubout", "-out", FOLDER / "service-accounts.pub")
+        _openssl("rsa", "-in", key("service-accounts"), "-pubout", "-out", part)
+        part.rename(TOKENS_PUBLIC)
     addresses = (API_SERVICE, node_address(1), HOST_ADDRESS, "127.0.0.1")
     _signed("apiserver", "kube-apiserver", "", names=[*API_NAMES, node_name(1)], addresses=addresses)
     _signed("front-proxy", "front-proxy-client", "", authority="front-proxy-ca")
