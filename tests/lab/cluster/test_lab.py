@@ -88,6 +88,20 @@ def _runs_a_pod(ours: Cluster) -> None:
         ours.kubectl("wait", "--for=condition=Ready", "pod/here", "-n", name, "--timeout=60s")
 
 
+@pytest.mark.long
+def test_up_that_was_killed_again_and_again_comes_up(ours: Cluster) -> None:
+    command("down")
+    for seconds in (1.5, 4, 8, 14, 22):
+        with subprocess.Popen(
+            [sys.executable, "-m", "tests.lab.cluster", "up"], cwd=ROOT, stdout=subprocess.DEVNULL
+        ) as up:
+            time.sleep(seconds)
+            up.kill()
+    command("up")
+    assert all(pids().values())
+    _runs_a_pod(ours)
+
+
 def test_nodes_of_kwok_take_pods_that_mean_them(ours: Cluster) -> None:
     command("up", "--kwok", "6")
     nodes = until(
