@@ -26,8 +26,9 @@ def watched(folder: Path, program: str, timeout_s: float) -> bool:
                 process, folder / "console", folder / "said", time.monotonic(), timeout_s, impatient=False
             )
         finally:
-            process.kill()
+            # The program first: without its parent it could not be found any more, and would run for ever.
             subprocess.run(["pkill", "-KILL", "-P", str(process.pid)], check=False)
+            process.kill()
     assert not broken
     return late
 
