@@ -47,6 +47,7 @@ class Containers:
         self.asked: dict[
             str, tuple[float, Readiness]
         ] = {}  # container -> what it said when it was asked last, and when
+        self.deaths: dict[str, int] = {}  # container -> how often it had died when it was looked at first
 
     def all(self) -> list[Found]:
         filters = {"label": [f"{names.DEPLOYMENT}={self._deployment}", f"{names.ROLE}=component"]}

@@ -96,7 +96,9 @@ def _dead(containers: Containers, found: Found, seen: Mapping[str, Any]) -> Read
     code, deaths = state["ExitCode"], seen.get("RestartCount", 0)
     # While it waits for its next try, Docker calls it restarting; between tries it runs for a moment, and is none the better.
     # Docker counts the deaths of a whole life: nginx, which has no health check, is asked whatever their number.
-    if state["Status"] == "running" and (deaths < DEATHS_MAX or names.kind(subject) == "nginx"):
+    # What needs more memory than it has needs it at the next try too: clients wait meanwhile, so whoever waits sees that once.
+    too_big = state.get("OOMKilled") and deaths > containers.deaths.setdefault(found.id, deaths)
+    if state["Status"] == "running" and not too_big and (deaths < DEATHS_MAX or names.kind(subject) == "nginx"):
         return None
     if state["Status"] == "running" and state.get("Health", {}).get("Status") == "healthy":
         return None

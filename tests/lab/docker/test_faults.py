@@ -6,7 +6,8 @@ import time
 import pytest
 
 from tests.faults.history import check
-from tests.lab.docker import boundaries
+from tests.lab.docker import bad, boundaries
+from tests.lab.docker.deploys import wrong_one
 from tests.lab.docker.evidence import of
 from tests.lab.docker.watch import traded
 
@@ -46,6 +47,18 @@ def test_a_killed_command_is_ended_by_the_next_one(scene, verb, point, way):
     assert seen.problems == []
     assert seen.told == "interrupted"
     assert seen.result in ("ready", "unchanged")
+
+
+def test_an_engine_killed_for_its_memory_is_not_waited_for(scene):
+    """Clients wait while it is tried. Docker may have begun the next try before the first death is seen."""
+    began = time.time()
+    done = wrong_one(scene, bad.CRASHES)
+    assert done["result"] == "reverted"
+    assert "engine-0 was killed for its memory: its limit is" in done["message"].partition("\n")[0]
+    span = ("--since", f"{began:.3f}", "--until", f"{time.time():.3f}")
+    killed = scene.lab.engine.docker("events", *span, "--filter", "event=oom", "--format", "{{.ID}}").stdout.split()
+    assert len(killed) in (1, 2)
+    assert state(scene) == "ready"
 
 
 def test_a_paused_engine_is_told_and_goes_on(scene):
