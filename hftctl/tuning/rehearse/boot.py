@@ -24,7 +24,8 @@ from hftctl.tuning.rehearse.words import Word, line
 TIMEOUT_S = 60.0
 PATIENCE = 4  # times that, where QEMU gets less of the processors
 GRACE_S = 5.0
-FIRST_WORDS_S = 8.0  # an accelerator that works has the kernel's first line long before
+FIRST_WORDS_S = 5.0  # an accelerator that works has the kernel's first line long before
+KERNEL_LINE = re.compile(r"^\[ *\d+\.\d+\] ", re.MULTILINE)
 LOOK_S = 0.05
 PANIC = re.compile(r"Kernel panic - not syncing: (.*)")
 BROKEN = ("KVM internal error", "emulation failure", "failed to initialize", "Could not access KVM", "kvm run failed")
@@ -124,14 +125,14 @@ def _once(
         ) as process,
     ):
         try:
-            broken, late = _watch(process, console, complaints, began, timeout_s, impatient=may_give_up)
+            broken, late = _watch(process, console, report, complaints, began, timeout_s, impatient=may_give_up)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
     said = _read(complaints).strip()
-    if may_give_up and (broken or (process.returncode != 0 and not _read(console))):
+    if may_give_up and (broken or (process.returncode != 0 and not _spoke(console, report))):
         return None
-    if broken or (process.returncode != 0 and not late and not _read(console)):
+    if broken or (process.returncode != 0 and not late and not _spoke(console, report)):
         last = (said or "it said nothing").splitlines()[0]
         raise Failed(f"QEMU could not boot {kernel} by {way}: {last}", hint="hftctl tune rehearse --accelerator tcg")
     return parsed(_read(console), _read(report), way, time.monotonic() - began, late=late)
@@ -140,6 +141,7 @@ def _once(
 def _watch(
     process: subprocess.Popen[bytes],
     console: Path,
+    report: Path,
     complaints: Path,
     began: float,
     timeout_s: float,
@@ -151,12 +153,18 @@ def _watch(
         elapsed_s = time.monotonic() - began
         if any(word in _read(complaints) for word in BROKEN):
             return True, False
-        if impatient and elapsed_s > FIRST_WORDS_S and not _read(console):
+        if impatient and elapsed_s > FIRST_WORDS_S and not _spoke(console, report):
             return True, False
         if elapsed_s > timeout_s and (_worked_s(process.pid) > timeout_s or elapsed_s > PATIENCE * timeout_s):
             return False, True
         time.sleep(LOOK_S)
     return any(word in _read(complaints) for word in BROKEN), False
+
+
+def _spoke(console: Path, report: Path) -> bool:
+    """Whether the kernel came up. Its loader speaks before it, also where it hangs then: nested KVM was seen to stop after
+    `Probing EDD`. A kernel told to be quiet is known by our program in it."""
+    return bool(KERNEL_LINE.search(_read(console)) or _read(report))
 
 
 def _worked_s(timeout_pid: int) -> float:

@@ -20,11 +20,10 @@ pytestmark = pytest.mark.skipif(
 def watched(folder: Path, program: str, timeout_s: float) -> bool:
     """Whether its time was up."""
     words = ["timeout", "--signal=KILL", "60", sys.executable, "-c", program]
+    places = [folder / name for name in ("console", "report", "said")]
     with subprocess.Popen(words) as process:
         try:
-            broken, late = boot._watch(
-                process, folder / "console", folder / "said", time.monotonic(), timeout_s, impatient=False
-            )
+            broken, late = boot._watch(process, *places, time.monotonic(), timeout_s, impatient=False)
         finally:
             # The program first: without its parent it could not be found any more, and would run for ever.
             subprocess.run(["pkill", "-KILL", "-P", str(process.pid)], check=False)
@@ -44,3 +43,19 @@ def test_one_that_gets_no_processor_is_waited_for(tmp_path: Path, monkeypatch: p
 
 def test_but_not_for_ever(tmp_path: Path) -> None:
     assert watched(tmp_path, "import time; time.sleep(60)", 0.05)
+
+
+@pytest.mark.parametrize(
+    ("console", "report", "spoke"),
+    [
+        ("", "", False),
+        ("Probing EDD (edd=off to disable)... ok", "", False),
+        ("Probing EDD (edd=off to disable)... ok\r\n[    0.000000] Linux version 6.1.0\r\n", "", True),
+        ("", "@at 12\n", True),
+    ],
+)
+def test_a_kernel_is_told_from_its_loader(tmp_path: Path, console: str, report: str, spoke: bool) -> None:
+    places = tmp_path / "console", tmp_path / "report"
+    for place, text in zip(places, (console, report), strict=True):
+        place.write_text(text)
+    assert boot._spoke(*places) is spoke
